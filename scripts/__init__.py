@@ -1,0 +1,1 @@
+"""The `turnpike` command (`cli.py`, one `cmd_*.py` per subcommand), beside the shell scripts that start it."""
