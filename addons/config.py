@@ -1,0 +1,368 @@
+"""The configuration (DESIGN §3): every model, and `load`.
+
+    load ──► read the file, replace ${NAME} ──► models below ──► what no single value can tell (`config_checks`)
+         ──► the values of keys and exact strings (`keysources`)
+
+Models are frozen and refuse unknown names. Their defaults are those of a file that says nothing.
+`ConfigFile` holds the one in force and reads a changed file again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from addons.config_checks import problems
+from addons.config_errors import ConfigError, bad, nearest, unknown
+from addons.config_loading import Document, expand, explain, find_file, read_document, resolve_all
+from addons.config_reload import WatchedFile, restart_needed
+from addons.config_types import (
+    ROOT,
+    BaseUrl,
+    Count,
+    FallbackSign,
+    Host,
+    Number,
+    Port,
+    Positive,
+    Prefix,
+    ProjectPath,
+    ProviderName,
+    Several,
+    Size,
+    StateUrl,
+    Variable,
+    named_routes,
+    named_upstreams,
+)
+from addons.keysources import Secret
+
+__all__ = ["ROOT", "Config", "ConfigError", "ConfigFile", "load", "restart_needed"]
+
+HOSTS_REMEMBERED = 4096  # clients name the hosts, so what is remembered of them has a bound
+
+Rotation = Literal["sequential", "round_robin", "least_used", "balanced"]
+Strategy = Literal["priority", "weighted", "lowest_cost", "fastest", "local_first", "remote_first", "subscription_first", "api_first"]
+OutgoingMode = Literal["off", "mask", "block", "placeholder"]
+
+
+class Section(BaseModel):
+    """A section of the file. A name without a value (`keys:` and only comments below) means the default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names_only(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        for name in given:
+            if name not in cls.model_fields:
+                known = [field for field in cls.model_fields if field != "name" or cls is Route]
+                raise unknown(str(name), f"no such setting; known here: {', '.join(known)}{nearest(str(name), known)}")
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Proxy(Section):
+    """`proxy`: where we listen, and how we are addressed. `max_held_body` in bytes, `shutdown_grace` in seconds."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8080
+    prefix: Prefix = "/proxy"
+    names: tuple[Host, ...] = ()
+    allow_remote: bool = False
+    other_hosts: Literal["tunnel", "block"] = "tunnel"
+    max_held_body: Size = 64 * 2**20
+    websocket: Literal["auto", "refuse", "pass"] = "auto"
+    shutdown_grace: Number = 10.0
+
+
+class Source(Section):
+    """Where a secret comes from; exactly one of the three."""
+
+    for_header: ClassVar[bool] = False
+
+    env: Variable | None = None
+    file: Path | None = None
+    keyring: str | None = None
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """Weight and priority of what the source gives."""
+        return 1.0, 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_place(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            raise bad("stands where a source belongs; write {env: NAME} or {file: PATH}, never the secret itself")
+        if set(given) <= set(cls.model_fields) and sum(given.get(name) is not None for name in ("env", "file", "keyring")) != 1:
+            raise bad("should name one source: env: NAME, file: PATH or keyring: NAME")
+        return given
+
+
+class KeySource(Source):
+    """An entry of `keys`. Lower `priority` is preferred; within one, keys are taken in proportion to `weight`."""
+
+    for_header: ClassVar[bool] = True
+
+    weight: Positive = 1.0
+    priority: Count = 1
+    max_concurrent: Count | None = None
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        return self.weight, self.priority
+
+
+class Timeout(Section):
+    """Seconds. `first_byte` is for streaming calls, `first_byte_whole` for others."""
+
+    connect: Positive = 10.0
+    first_byte: Positive = 60.0
+    first_byte_whole: Positive = 600.0
+    idle: Positive = 300.0
+
+
+class Models(Section):
+    """Globs of the models that an upstream may be asked for."""
+
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+
+
+class Probe(Section):
+    """A call made of our own accord. `every` and `timeout` in seconds."""
+
+    path: str = "/v1/models"
+    every: Positive = 30.0
+    timeout: Positive = 5.0
+
+
+class OutgoingOverride(Section):
+    """What an upstream has otherwise than `redaction.outgoing`."""
+
+    mode: OutgoingMode | None = None
+
+
+class Upstream(Section):
+    """One entry of `upstreams`; `name` is its key there. Without `provider` its name is taken, if that is a known one."""
+
+    name: str = ""
+    provider: ProviderName = "openai"
+    base_url: BaseUrl | None = None
+    hosts: tuple[Host, ...] = ()
+    default: bool = False
+    inject: Literal["always", "placeholder", "never"] = "always"
+    inject_for: tuple[str, ...] = ("turnpike",)
+    timeout: Timeout = Timeout()
+    kind: Literal["local", "api", "subscription"] = "api"
+    keys: tuple[KeySource, ...] = ()
+    rotation: Rotation = "balanced"
+    models: Models = Models()
+    aliases: dict[str, str] = {}
+    ask_usage: bool = True
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    probe: Probe | None = None
+    redaction: OutgoingOverride = OutgoingOverride()
+
+
+class Match(Section):
+    """What a call must have for a route; globs, all of them. `header`: name → glob."""
+
+    model: str = "*"
+    client: str = "*"
+    upstream: str = "*"
+    path: str = "*"
+    header: dict[str, str] = {}
+
+
+class Destination(Section):
+    """An upstream, and the model name that it is asked for (None: as the client asked)."""
+
+    upstream: str
+    model: str | None = None
+
+
+class Fallback(Section):
+    """When the next upstream is tried. `deadline`: the most seconds that waits may add."""
+
+    on: tuple[FallbackSign, ...] = ("rate_limit", "quota", "auth", "overloaded", "server", "connect", "timeout")
+    max_attempts: Count = 5
+    deadline: Number = 30.0
+
+
+class Route(Section):
+    """One entry of `routes`; a nameless one is called by its place, from 1. `strategy`: compared in that order."""
+
+    name: str = ""
+    match: Match = Match()
+    strategy: Annotated[tuple[Strategy, ...], Several, Field(min_length=1)] = ("priority",)
+    to: Annotated[tuple[Destination, ...], Field(min_length=1)]
+    fallback: Fallback = Fallback()
+
+
+class Keep(Section):
+    """How long captures stay. `max_size` in bytes."""
+
+    days: Positive = 30.0
+    max_size: Size = 10 * 2**30
+
+
+class Capture(Section):
+    """`capture`: what is stored. `max_body` in bytes."""
+
+    database: ProjectPath = ROOT / "data/turnpike.db"  # in `load`, TURNPIKE_DB comes before this
+    bodies: bool = True
+    max_body: Size = 16 * 2**20
+    keep: Keep = Keep()
+
+
+class Stored(Section):
+    """Redaction of what is stored: always on."""
+
+    mode: Literal["mask"] = "mask"
+
+
+class Outgoing(Section):
+    """Redaction of what is sent."""
+
+    mode: OutgoingMode = "off"
+
+
+class Redaction(Section):
+    """`redaction`. `strings` are exact values; they are resolved in `Config.exact_strings`."""
+
+    stored: Stored = Stored()
+    outgoing: Outgoing = Outgoing()
+    rules: tuple[str, ...] = ("builtin",)
+    strings: tuple[Source, ...] = ()
+
+
+class Catalogue(Section):
+    """`catalogue`: the list of models. `ttl` in seconds."""
+
+    ttl: Number = 300.0
+
+
+class Price(Section):
+    """USD per million tokens."""
+
+    input: Number
+    output: Number
+
+
+class Logs(Section):
+    """`logs`. `max_size` in bytes."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    folder: ProjectPath = ROOT / "data/logs"
+    keep_days: Positive = 30.0
+    max_size: Size = 100 * 2**20
+
+
+class State(Section):
+    """`state`: where cooldowns, limits and client tokens are kept."""
+
+    url: StateUrl = f"sqlite:{ROOT / 'data/state.db'}"
+
+
+class Config(Section):
+    """The whole file. Made by `load`; made directly it has no source, no secrets and the defaults."""
+
+    version: Literal[1] = 1
+    proxy: Proxy = Proxy()
+    upstreams: Annotated[dict[str, Upstream], BeforeValidator(named_upstreams)] = {}
+    routes: Annotated[tuple[Route, ...], BeforeValidator(named_routes)] = ()
+    capture: Capture = Capture()
+    redaction: Redaction = Redaction()
+    catalogue: Catalogue = Catalogue()
+    prices: dict[str, Price] = {}
+    logs: Logs = Logs()
+    state: State = State()
+
+    _source: Path = PrivateAttr(ROOT / "config/turnpike.yml")
+    _secrets: dict[str, tuple[Secret, ...]] = PrivateAttr(default_factory=dict)
+    _exact_strings: tuple[Secret, ...] = PrivateAttr(())
+
+    @property
+    def source(self) -> Path:
+        """The file that this was read from."""
+        return self._source
+
+    @property
+    def secrets(self) -> dict[str, tuple[Secret, ...]]:
+        """The keys of each upstream (by its name), in the order of the file; a key named twice stands once."""
+        return self._secrets
+
+    @property
+    def exact_strings(self) -> tuple[Secret, ...]:
+        """The values of `redaction.strings`."""
+        return self._exact_strings
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The files that this was made of: the configuration and every key file."""
+        sources = [source for upstream in self.upstreams.values() for source in upstream.keys]
+        files = [ROOT / source.file.expanduser() for source in (*sources, *self.redaction.strings) if source.file]
+        return (self.source, *files)
+
+    @cached_property
+    def default_upstream(self) -> Upstream | None:
+        """The upstream with `default: true`."""
+        return next((upstream for upstream in self.upstreams.values() if upstream.default), None)
+
+    def upstream_for_host(self, host: str) -> Upstream | None:
+        """The upstream that names this host (no port): a plain name before a glob, then the order of the file."""
+        return self._by_host(host.lower().rstrip("."))
+
+    @cached_property
+    def _by_host(self) -> Callable[[str], Upstream | None]:
+        named = [(pattern, upstream) for upstream in self.upstreams.values() for pattern in upstream.hosts]
+        exact = dict(named)
+
+        @lru_cache(HOSTS_REMEMBERED)
+        def find(host: str) -> Upstream | None:
+            return exact.get(host) or next((upstream for pattern, upstream in named if fnmatchcase(host, pattern)), None)
+
+        return find
+
+
+def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the whole configuration, keys included. Raises ConfigError, which is one line."""
+    file = find_file(path, environ, ROOT)
+    name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else str(file)
+    try:
+        return _checked(read_document(file, name, environ), file, environ)
+    except ConfigError as error:
+        raise ConfigError(str(error), {file, *error.watched}) from None
+
+
+def _checked(document: Document, file: Path, environ: Mapping[str, str]) -> Config:
+    try:
+        config = Config.model_validate(expand(document, environ))
+    except ValidationError as error:
+        raise explain(document, error) from None
+    config._source = file
+    for problem in problems(config):
+        raise document.error(problem.loc, f"{document.shown(problem.loc)} {problem.text}")
+    try:
+        for name, upstream in config.upstreams.items():
+            config._secrets[name] = resolve_all(document, ("upstreams", name, "keys"), upstream.keys, environ, ROOT)
+        config._exact_strings = resolve_all(document, ("redaction", "strings"), config.redaction.strings, environ, ROOT)
+    except ConfigError as error:
+        raise ConfigError(str(error), config.watched) from None
+    return config
+
+
+class ConfigFile(WatchedFile[Config]):
+    """The configuration that is in force, and its file. Made only of a valid one: raises ConfigError."""
+
+    def __init__(self, path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        super().__init__(find_file(path, environ, ROOT), lambda file: load(file, environ))

@@ -1,0 +1,122 @@
+"""What is wrong with a configuration although each value is right by itself, and which settings do nothing yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel
+
+from addons.config_errors import nearest, show
+
+if TYPE_CHECKING:
+    from addons.config import Config
+
+Loc = tuple[str | int, ...]
+_GLOB = re.compile(r"[*?\[]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+RESERVED_NAMES = ("v1", "v1beta", "api")
+"""First segments of providers' own paths: `{prefix}/v1/…` would not tell which is meant."""
+
+NOT_YET: dict[str, str] = {
+    "proxy.shutdown_grace": "draining at shutdown",
+    "upstreams.*.timeout": "failover",
+    "upstreams.*.keys.*.keyring": "keyrings",
+    "upstreams.*.keys.*.max_concurrent": "limits per key",
+    "upstreams.*.models": "model filters",
+    "upstreams.*.aliases": "model aliases",
+    "upstreams.*.ask_usage": "asking for usage on streams",
+    "upstreams.*.on_disconnect": "draining answers",
+    "upstreams.*.probe": "probes",
+    "upstreams.*.redaction": "outgoing redaction",
+    "routes.*.strategy": "routing strategies",
+    "routes.*.fallback": "failover",
+    "capture.keep": "retention",
+    "redaction.outgoing": "outgoing redaction",
+    "redaction.rules": "rules from files",
+    "redaction.strings.*.keyring": "keyrings",
+    "catalogue.ttl": "the model catalogue",
+    "logs.folder": "log files",
+    "logs.keep_days": "log files",
+    "logs.max_size": "log files",
+    "state.url": "shared state",
+}
+"""Settings that are modelled but do nothing yet, and what they wait for: only their default is taken. Delete a line when it works."""
+
+
+class Problem(NamedTuple):
+    """Where, and what is wrong with the value there and what would be right; the value is put before it."""
+
+    loc: Loc
+    text: str
+
+
+def problems(config: Config) -> Iterator[Problem]:
+    """All that is wrong, gravest first."""
+    yield from _names(config)
+    yield from _defaults(config)
+    yield from _hosts(config)
+    yield from _routes(config)
+    for pattern, what in NOT_YET.items():
+        yield from _not_yet(config, pattern, what)
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    for name in config.upstreams:
+        if not _NAME.fullmatch(name):
+            yield Problem(("upstreams", name), "has a name that cannot stand in a path; use letters, digits and - . _ ~")
+        elif name.lower() in RESERVED_NAMES:
+            yield Problem(("upstreams", name), f"has a name that providers' paths begin with ({', '.join(RESERVED_NAMES)}); rename it")
+
+
+def _defaults(config: Config) -> Iterator[Problem]:
+    defaults = [name for name, upstream in config.upstreams.items() if upstream.default]
+    for name in defaults[1:]:
+        yield Problem(("upstreams", name, "default"), f"but upstreams.{defaults[0]} is the default already; leave true on one of them")
+
+
+def _hosts(config: Config) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, upstream in config.upstreams.items():
+        for index, host in enumerate(upstream.hosts):
+            owner = owners.setdefault(host, name)
+            if owner != name:
+                yield Problem(("upstreams", name, "hosts", index), f"is a host of upstreams.{owner} already; name it in one of them")
+
+
+def _routes(config: Config) -> Iterator[Problem]:
+    for number, route in enumerate(config.routes):
+        named: list[tuple[Loc, str]] = [(("routes", number, "to", n, "upstream"), to.upstream) for n, to in enumerate(route.to)]
+        if not _GLOB.search(route.match.upstream):
+            named.append((("routes", number, "match", "upstream"), route.match.upstream))
+        for loc, name in named:
+            if name not in config.upstreams:
+                known = ", ".join(config.upstreams) or "none"
+                yield Problem(loc, f"is no upstream; known are {known}{nearest(name, config.upstreams)}")
+
+
+def _not_yet(config: Config, pattern: str, what: str) -> Iterator[Problem]:
+    for loc, value, default in _settings(config, pattern.split("."), ()):
+        if value != default:
+            remedy = "leave it out" if default in (None, (), {}) or isinstance(default, BaseModel) else f"the default is {_plain(default)}"
+            yield Problem(loc, f"is not available yet (it waits for {what}); {remedy}")
+
+
+def _plain(default: Any) -> str:
+    if isinstance(default, tuple):
+        return f"[{', '.join(default)}]"
+    return str(default) if isinstance(default, str) else show(default)
+
+
+def _settings(node: Any, steps: list[str], loc: Loc) -> Iterator[tuple[Loc, Any, Any]]:
+    """The values that a dotted pattern means, each with its place and its default."""
+    step, rest = steps[0], steps[1:]
+    if step == "*":
+        for key, item in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _settings(item, rest, (*loc, key))
+    elif rest:
+        yield from _settings(getattr(node, step), rest, (*loc, step))
+    else:
+        default = type(node).model_fields[step].get_default(call_default_factory=True, validated_data={})
+        yield (*loc, step), getattr(node, step), default
