@@ -1,0 +1,107 @@
+"""What a request is addressed to: pure readings of hosts, base-URL paths and client headers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from addons.core.providers import PROVIDERS, STANDARD, Api, identify, identify_any
+
+SESSION_HEADERS = ("x-turnpike-session", "x-claude-code-session-id", "session-id", "session_id", "thread-id", "x-session-id")
+"""Where clients name their session, ours first (Claude Code, Codex, opencode)."""
+
+
+class UnknownUpstream(ValueError):
+    """`X-Upstream-Name` names nothing that the configuration has; the message lists what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrlCall:
+    """A base-URL call: the upstream, the provider's path with our segments taken off, and the API (None: a side call)."""
+
+    upstream: str
+    path: str
+    api: Api | None
+
+
+def resolve_base_url(method: str, path: str, header: str | None, providers: Mapping[str, str], default: str | None) -> BaseUrlCall:
+    """Who is meant by what follows the prefix (DESIGN §3): path segment, header, default, then the first that speaks the dialect.
+
+    `path` begins with "/" and may have a query; `providers` is upstream name → provider. Raises UnknownUpstream.
+    """
+    segment, rest = _first_segment(path)
+    if segment in providers:
+        return BaseUrlCall(segment, rest, _identify(providers[segment], method, rest))
+    if header is not None:
+        if header not in providers:
+            raise UnknownUpstream(f"no upstream is named {header!r}; known: {', '.join(providers) or 'none'}")
+        return BaseUrlCall(header, path, _identify(providers[header], method, path))
+    names = [name for name in ([default] if default else []) + list(providers) if name]
+    for name in names:
+        if api := _identify(providers[name], method, path):
+            return BaseUrlCall(name, path, api)
+    if not names:
+        raise UnknownUpstream("no upstream is configured")
+    return BaseUrlCall(names[0], path, None)
+
+
+def _first_segment(path: str) -> tuple[str, str]:
+    bare, mark, query = path.partition("?")
+    segment, _, rest = bare[1:].partition("/")
+    return segment, f"/{rest}{mark}{query}"
+
+
+def _identify(provider: str, method: str, path: str) -> Api | None:
+    """The provider's own path, the same below its root (what an SDK asks for whose base URL is `{prefix}/{upstream}`), or a
+    standard path of a family that it speaks."""
+    spec = PROVIDERS[provider]
+    api = identify(provider, method, path) or identify(provider, method, spec.root + path)
+    if api is None:
+        api = identify_any(STANDARD, method, path)
+    return api if api and api.family in spec.speaks else None
+
+
+def is_loopback(address: str) -> bool:
+    """Is this IP address (mapped IPv4 and a zone included) one of this machine's loopback ones? False for names."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
+
+
+def host_name(authority: str) -> str:
+    """The host of a Host header or an origin (`http://[::1]:8080` → `::1`), lower case, without port and scheme."""
+    bare = authority.rpartition("://")[2].partition("/")[0].rpartition("@")[2].strip().lower()
+    if bare.startswith("["):
+        return bare[1:].partition("]")[0]
+    return bare if bare.count(":") > 1 else bare.partition(":")[0]
+
+
+def is_own_host(host: str, socket_address: str, names: Collection[str]) -> bool:
+    """May the proxy be spoken to under this name? (loopback, the socket's own address, or a configured name)"""
+    return host in ("localhost", socket_address.lower()) or is_loopback(host) or host in {name.lower() for name in names}
+
+
+def is_foreign_page(headers: Mapping[str, str], host_header: str, names: Collection[str]) -> bool:
+    """Does a browser say that a page of another origin made this request? `headers` has lower-case names."""
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    authority = origin.rpartition("://")[2].lower()
+    return "://" not in origin or (authority != host_header.lower() and host_name(authority) not in {name.lower() for name in names})
+
+
+def session_of(headers: Mapping[str, str]) -> str | None:
+    """The session that the client names in a header; `headers` has lower-case names."""
+    return next((headers[name] for name in SESSION_HEADERS if headers.get(name)), None)
+
+
+def product_of(user_agent: str | None) -> str | None:
+    """The first product of a User-Agent: `claude-cli/2.1 (external)` → `claude-cli`."""
+    words = (user_agent or "").split()
+    return words[0].partition("/")[0] or None if words else None

@@ -1,0 +1,116 @@
+"""What a request is addressed to."""
+
+import pytest
+
+from addons.core.addressing import (
+    UnknownUpstream,
+    host_name,
+    is_foreign_page,
+    is_loopback,
+    is_own_host,
+    product_of,
+    resolve_base_url,
+    session_of,
+)
+
+PROVIDERS = {"openai": "openai", "claude": "anthropic", "local": "ollama", "groq": "groq"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "header", "upstream", "rest", "api"),
+    [
+        ("POST", "/v1/chat/completions", None, "openai", "/v1/chat/completions", "openai.chat"),
+        ("POST", "/v1/messages", None, "claude", "/v1/messages", "anthropic.messages"),
+        ("POST", "/api/chat", None, "local", "/api/chat", "ollama.chat"),
+        ("POST", "/local/api/chat?x=1", None, "local", "/api/chat?x=1", "ollama.chat"),
+        ("POST", "/groq/openai/v1/chat/completions", None, "groq", "/openai/v1/chat/completions", "openai.chat"),
+        ("POST", "/groq/v1/chat/completions", None, "groq", "/v1/chat/completions", "openai.chat"),
+        ("POST", "/groq/chat/completions", None, "groq", "/chat/completions", "openai.chat"),
+        ("POST", "/v1/chat/completions", "groq", "groq", "/v1/chat/completions", "openai.chat"),
+        ("POST", "/v1/chat/completions", "local", "local", "/v1/chat/completions", "openai.chat"),
+        ("GET", "/v1/models", "claude", "claude", "/v1/models", "other"),
+        ("POST", "/v1/messages", "groq", "groq", "/v1/messages", None),
+        ("POST", "/something/else", None, "openai", "/something/else", None),
+    ],
+)
+def test_resolve(method: str, path: str, header: str | None, upstream: str, rest: str, api: str | None) -> None:
+    """Segment, then header, then default, then the first upstream that speaks the path's dialect (DESIGN §3)."""
+    call = resolve_base_url(method, path, header, PROVIDERS, "openai")
+    assert (call.upstream, call.path, call.api and call.api.name) == (upstream, rest, api)
+
+
+def test_unknown_upstream_lists_the_known() -> None:
+    """The error names what there is."""
+    with pytest.raises(UnknownUpstream, match=r"'nope'; known: openai, claude, local, groq"):
+        resolve_base_url("POST", "/v1/messages", "nope", PROVIDERS, "openai")
+    with pytest.raises(UnknownUpstream, match="no upstream is configured"):
+        resolve_base_url("POST", "/v1/messages", None, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("localhost", False),
+    ],
+)
+def test_is_loopback(address: str, loopback: bool) -> None:
+    """Also IPv4 mapped into IPv6, as dual-stack listeners show it."""
+    assert is_loopback(address) is loopback
+
+
+@pytest.mark.parametrize(
+    ("authority", "name"),
+    [
+        ("LocalHost:8080", "localhost"),
+        ("[::1]:8080", "::1"),
+        ("::1", "::1"),
+        ("http://127.0.0.1:80/x", "127.0.0.1"),
+        ("http://127.0.0.1@evil.test", "evil.test"),
+        ("", ""),
+    ],
+)
+def test_host_name(authority: str, name: str) -> None:
+    """Host headers and origins, with and without port."""
+    assert host_name(authority) == name
+
+
+def test_own_hosts() -> None:
+    """Loopback, the socket's own address, configured names; a rebound name is none of them."""
+    assert all(is_own_host(host, "10.0.0.5", ["Box.lan"]) for host in ("localhost", "127.0.0.1", "::1", "10.0.0.5", "box.lan"))
+    assert not is_own_host("evil.test", "127.0.0.1", [])
+    assert not is_own_host("", "127.0.0.1", [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"origin": "http://localhost:8080"}, False),
+        ({"origin": "http://LOCALHOST:8080", "sec-fetch-site": "same-origin"}, False),
+        ({"sec-fetch-site": "none"}, False),
+        ({"sec-fetch-site": "cross-site"}, True),
+        ({"sec-fetch-site": "same-site"}, True),
+        ({"origin": "http://localhost:3000"}, True),
+        ({"origin": "https://evil.test"}, True),
+        ({"origin": "null"}, True),
+        ({"origin": "https://box.lan"}, False),
+    ],
+)
+def test_foreign_pages(headers: dict[str, str], foreign: bool) -> None:
+    """A browser's own words decide; a page on another port of this machine is foreign too."""
+    assert is_foreign_page(headers, "localhost:8080", ["box.lan"]) is foreign
+
+
+def test_session_and_product() -> None:
+    """Our own session header comes first; the client is its User-Agent's first product."""
+    assert session_of({"session-id": "b", "x-turnpike-session": "a"}) == "a"
+    assert session_of({"x-claude-code-session-id": "c"}) == "c"
+    assert session_of({"x-session-id": ""}) is None
+    assert product_of("claude-cli/2.1.0 (external, cli)") == "claude-cli"
+    assert product_of("") is None and product_of(None) is None

@@ -1,0 +1,121 @@
+"""One attempt, built from the client's untouched request."""
+
+import gzip
+import secrets
+
+import pytest
+
+from addons.core.attempt import NONE, OWN, Credential, NotSpoken, Request, Target, build, own_credential, strip_parameters
+from addons.core.providers import identify
+
+SECRET = "sk-" + secrets.token_hex(16)
+OWN_KEY = "sk-own-" + secrets.token_hex(16)
+
+
+def request(path: str = "/v1/chat/completions", *headers: tuple[bytes, bytes], body: bytes = b'{"model":"a","x":1}') -> Request:
+    """A client's request."""
+    return Request("POST", "https", "api.openai.com", 443, path, headers, body)
+
+
+def sent(given: Request, target: Target, credential: Credential = OWN, provider: str = "openai") -> Request:
+    """What an attempt sends."""
+    api = identify(provider, given.method, given.path)
+    assert api
+    return build(given, api, target, credential)
+
+
+def test_goes_on_unchanged_without_a_base_url() -> None:
+    """No base_url, no model, own credential: the request as it came."""
+    given = request("/v1/chat/completions?a=1", (b"Authorization", b"Bearer x"), (b"X-B", b"1"))
+    assert sent(given, Target("openai")) == given
+
+
+def test_moves_to_the_target() -> None:
+    """Scheme, host, port, path and query of the base URL; the body untouched."""
+    out = sent(request("/v1/chat/completions?a=1"), Target("openrouter", "http://127.0.0.1:99/api/v1"))
+    assert (out.scheme, out.host, out.port, out.path) == ("http", "127.0.0.1", 99, "/api/v1/chat/completions?a=1")
+    assert out.body is request().body or out.body == request().body
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "header"),
+    [
+        ("openai", "/v1/chat/completions", (b"Authorization", b"Bearer " + SECRET.encode())),
+        ("anthropic", "/v1/messages", (b"x-api-key", SECRET.encode())),
+        ("gemini", "/v1beta/models/m:generateContent", (b"x-goog-api-key", SECRET.encode())),
+        ("gemini", "/v1beta/openai/chat/completions", (b"Authorization", b"Bearer " + SECRET.encode())),
+        ("azure", "/openai/v1/responses", (b"api-key", SECRET.encode())),
+    ],
+)
+def test_key_goes_in_the_providers_own_way(provider: str, path: str, header: tuple[bytes, bytes]) -> None:
+    """Every inbound credential is gone, `anthropic-version` stays, and the key stands where the provider looks for it."""
+    inbound = [(name, OWN_KEY.encode()) for name in (b"Authorization", b"X-Api-Key", b"x-goog-api-key", b"API-KEY", b"Cookie")]
+    given = request(f"{path}?key={OWN_KEY}&alt=sse", (b"anthropic-version", b"2023-06-01"), *inbound)
+    out = sent(given, Target(provider), Credential("key", SECRET), provider)
+    assert out.headers == ((b"anthropic-version", b"2023-06-01"), header)
+    assert out.path == f"{path}?alt=sse"
+    assert OWN_KEY not in repr(out)
+
+
+def test_no_credential_at_all() -> None:
+    """A candidate that the client did not name gets none of the client's credentials."""
+    out = sent(request("/v1/chat/completions", (b"authorization", b"Bearer x"), (b"OpenAI-Organization", b"org")), Target("openai"), NONE)
+    assert out.headers == ()
+
+
+def test_our_own_and_the_proxys_headers_are_taken_off() -> None:
+    """Nothing that was meant for us goes upstream."""
+    ours = ((b"X-Upstream-Name", b"o"), (b"x-turnpike-tag", b"t"), (b"Proxy-Authorization", b"p"), (b"X-Turnpike-Replay", b"r"))
+    assert sent(request("/v1/chat/completions", *ours, (b"X-Kept", b"1")), Target("openai")).headers == ((b"X-Kept", b"1"),)
+
+
+def test_model_in_the_body() -> None:
+    """A route's model name replaces the client's, and nothing else."""
+    assert sent(request(), Target("openai", None, "b")).body == b'{"model":"b","x":1}'
+
+
+def test_model_in_the_path() -> None:
+    """Where the path names the model, it is replaced there."""
+    given = request("/v1beta/models/a:generateContent", body=b"{}")
+    assert sent(given, Target("gemini", None, "b/c"), provider="gemini").path == "/v1beta/models/b%2Fc:generateContent"
+
+
+def test_model_in_a_compressed_body() -> None:
+    """A compressed body whose model changes is sent on plain, without its Content-Encoding."""
+    given = request("/v1/chat/completions", (b"Content-Encoding", b"gzip"), body=gzip.compress(b'{"model":"a"}'))
+    out = sent(given, Target("openai", None, "b"))
+    assert (out.headers, out.body) == ((), b'{"model":"b"}')
+
+
+def test_a_family_that_is_not_spoken() -> None:
+    """It is an error, not a call to a path that does not exist."""
+    with pytest.raises(NotSpoken, match=r"openai has no ollama API"):
+        sent(request("/api/chat"), Target("openai", "https://api.openai.com/v1"), provider="ollama")
+
+
+def test_credential_is_never_shown() -> None:
+    """A repr in a log or a traceback tells nothing."""
+    assert SECRET not in repr(Credential("key", SECRET))
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "expected"),
+    [
+        (((b"Authorization", b"Bearer abc"),), "/", "abc"),
+        (((b"Authorization", b"bearer  abc"),), "/", "abc"),
+        (((b"x-api-key", b"abc"),), "/", "abc"),
+        ((), "/x?a=1&key=abc", "abc"),
+        (((b"Cookie", b"s=1"),), "/", ""),
+        ((), "/", ""),
+    ],
+)
+def test_own_credential(headers: tuple[tuple[bytes, bytes], ...], path: str, expected: str) -> None:
+    """What the client sent as its key, wherever it put it."""
+    assert own_credential(headers, path) == expected
+
+
+def test_strip_parameters_keeps_the_rest_letter_for_letter() -> None:
+    """Order and escapes of the other parameters stay."""
+    assert strip_parameters("/x?b=%20&key=s&a") == "/x?b=%20&a"
+    assert strip_parameters("/x?KEY=s") == "/x"
+    assert strip_parameters("/x?") == "/x?"

@@ -1,0 +1,31 @@
+"""Call ids."""
+
+import pytest
+
+from addons.core.ids import is_ulid, ulid
+
+NO_RANDOM = bytes(10)
+
+
+def test_sorts_by_time() -> None:
+    """A later call has a greater id, whatever its random part."""
+    assert ulid(1_000, b"\xff" * 10) < ulid(1_001, NO_RANDOM)
+
+
+def test_known_value() -> None:
+    """The example of the ULID specification: 1469918176385 ms is 01ARYZ6S41."""
+    assert ulid(1_469_918_176_385, NO_RANDOM) == "01ARYZ6S41" + "0" * 16
+
+
+def test_form_is_recognised() -> None:
+    """What ulid makes is an id; other texts are not."""
+    assert is_ulid(ulid(2**48 - 1, b"\xff" * 10))
+    assert not is_ulid("01ARYZ6S41")
+    assert not is_ulid("8" + "0" * 25)  # over 128 bits
+    assert not is_ulid("01ARYZ6S41" + "'" * 16)
+
+
+def test_needs_ten_random_bytes() -> None:
+    """Too little randomness is an error, not a weak id."""
+    with pytest.raises(ValueError, match="10 random bytes"):
+        ulid(0, b"")

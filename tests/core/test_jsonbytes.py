@@ -1,0 +1,57 @@
+"""One top-level string found and replaced in JSON bytes."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addons.core.jsonbytes import read_string, replace_string
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["model", "x", 'q"', "\\"]) | st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"model":"gpt"}', "gpt"),
+        (b'  { "a" : [{"model":"inner"}] , "model" : "outer" }', "outer"),
+        (b'{"messages":[{"content":"say \\"model\\":\\"x\\""}],"model":"m"}', "m"),
+        (b'{"a":"model","model":"m"}', "m"),
+        (b'{"model":"first","model":"last"}', "last"),
+        (b'{"metadata":{"model":"inner"}}', None),
+        (b'{"model":null}', None),
+        (b'{"model":["x"]}', None),
+        (b'["model","x"]', None),
+        (b"not json", None),
+        (b"", None),
+        ('{"model":"gp\\u0074 é"}'.encode(), "gpt é"),
+    ],
+)
+def test_read(body: bytes, value: str | None) -> None:
+    """Only a string under that key of the outermost object counts; the last of several wins, as in JSON parsers."""
+    assert read_string(body, "model") == value
+
+
+@given(st.dictionaries(st.sampled_from(["model", "x"]) | st.text(), JSON, max_size=6))
+def test_reads_as_a_parser_does(value: dict[str, object]) -> None:
+    """For any object the value is what a parser finds."""
+    expected = value.get("model")
+    assert read_string(orjson.dumps(value), "model") == (expected if isinstance(expected, str) else None)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=6), st.text(min_size=1))
+def test_replaces_nothing_else(value: dict[str, object], name: str) -> None:
+    """After a replacement a parser sees the new name and everything else as it was."""
+    body = orjson.dumps(value | {"model": "old"})
+    assert orjson.loads(replace_string(body, "model", name)) == value | {"model": name}
+
+
+def test_leaves_the_bytes_around_alone() -> None:
+    """Blanks, order and escapes stay letter for letter."""
+    body = b'{ "b":1.0,\n "model" :\t"old" , "a":"\\u00e9" }'
+    assert replace_string(body, "model", 'n"w') == b'{ "b":1.0,\n "model" :\t"n\\"w" , "a":"\\u00e9" }'
+    assert replace_string(b"no json", "model", "x") == b"no json"
