@@ -1,0 +1,51 @@
+"""Token counts in OpenAI's forms: every name, and the arithmetic that providers disagree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from addons.core.call import Usage
+from addons.core.dialects.openai_usage import better, usage_of
+
+BASE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+@pytest.mark.parametrize(
+    "cached",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 4}},
+        {"prompt_token_details": {"cached_tokens": 4}},
+        {"num_cached_tokens": 4},
+        {"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6},
+        {"cached_tokens": 4},
+        {"prompt_cache_hit_tokens": 4, "prompt_tokens_details": {"cached_tokens": 0}},
+    ],
+)
+def test_cached_tokens_have_many_names_and_are_part_of_the_prompt(cached: dict[str, Any]) -> None:
+    """Mistral's three, DeepSeek's hit and miss, Moonshot's; two names at once count once."""
+    assert usage_of({**BASE, **cached}) == Usage(input_tokens=10, output_tokens=5, cache_read_tokens=4)
+
+
+def test_xais_reasoning_lies_outside_its_completion_tokens() -> None:
+    """Where the total says so it is added; where it does not (OpenAI, a gateway that left it out of its total) it is not."""
+    details = {"completion_tokens_details": {"reasoning_tokens": 7}}
+    assert usage_of({**BASE, **details, "total_tokens": 22}).output_tokens == 12
+    assert usage_of({**BASE, **details}).output_tokens == 5
+    assert usage_of({**BASE, **details, "total_tokens": None}).output_tokens == 5
+
+
+def test_money_as_providers_name_it() -> None:
+    """OpenRouter's number, Perplexity's object, xAI's ticks."""
+    assert usage_of({**BASE, "cost": 0.5}).cost_usd == 0.5
+    assert usage_of({**BASE, "cost": {"total_cost": 0.25}}).cost_usd == 0.25
+    assert usage_of({**BASE, "cost_in_usd_ticks": 5_000_000_000}).cost_usd == 0.5
+
+
+def test_unknown_is_not_zero() -> None:
+    """Nothing and wrong types are None; a later report without counts does not replace one with."""
+    assert usage_of({}) == usage_of({"prompt_tokens": None, "completion_tokens": "x", "cost": "y"}) == Usage()
+    known = usage_of(BASE)
+    assert better(known, Usage()) == better(known, Usage(input_tokens=0, output_tokens=0)) == known
+    assert better(known, Usage(input_tokens=11, output_tokens=6)).input_tokens == 11
