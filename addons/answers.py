@@ -1,0 +1,52 @@
+"""Answers of our own: JSON errors in the client's dialect, put into the flow so that nothing goes upstream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from mitmproxy import http
+
+from addons.core.call import Outcome
+from addons.core.errors import error_body
+from addons.core.providers import Family, identify_any
+from addons.exchange import Exchange
+
+JSON = "application/json"
+
+
+def refuse(
+    flow: http.HTTPFlow,
+    exchange: Exchange | None,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    outcome: Outcome = "blocked",
+    headers: dict[str, str] | None = None,
+    **details: Any,
+) -> None:
+    """Answer with an error of DESIGN §4. `details` go beside the code (attempts, known upstreams)."""
+    body = error_body(_family(flow, exchange), status, code, message, **details)
+    flow.response = http.Response.make(status, body, {"Content-Type": JSON, **(headers or {})})
+    if exchange:
+        exchange.record.outcome, exchange.record.error_type, exchange.record.error = outcome, code, message
+
+
+def _family(flow: http.HTTPFlow, exchange: Exchange | None) -> Family | None:
+    """The dialect that the client speaks, also where no upstream was found for it."""
+    if exchange and exchange.api:
+        return exchange.api.family
+    path = exchange.path if exchange else flow.request.path
+    api = identify_any(("openai", "anthropic", "gemini", "ollama"), flow.request.method, path)
+    return api.family if api else None
+
+
+def answer_json(flow: http.HTTPFlow, status: int, value: Any) -> None:
+    """Answer with JSON."""
+    flow.response = http.Response.make(status, orjson.dumps(value), {"Content-Type": JSON})
+
+
+def answer_text(flow: http.HTTPFlow, text: str, content_type: str) -> None:
+    """Answer 200 with text."""
+    flow.response = http.Response.make(200, text, {"Content-Type": content_type})

@@ -1,0 +1,92 @@
+"""The data item: what is known of one call. Every room adds its facts; the Recorder hands the record to the writer.
+
+It hangs on a weak dictionary keyed by flow, since a dataclass in `flow.metadata` breaks mitmproxy's own `-w`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+
+from addons.core.attempt import Request
+from addons.core.call import AttemptRecord, CallRecord
+from addons.core.ids import RANDOM_BYTES, ulid
+from addons.core.keypool import KeyPool, Lease
+from addons.core.providers import Api
+
+Kind = Literal["call", "side", "local", "other"]
+"""call: an API call, gets a row · side: another path on our host · local: for the proxy itself · other: not our host."""
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Exchange:
+    """One flow's facts. `started` is a monotonic clock in seconds, against which all milliseconds are taken.
+
+    `upstream` is the one that the client itself named (by host, path or header); `path` is the provider's path, with the
+    proxy's own prefix and upstream segment taken off.
+    """
+
+    kind: Kind
+    record: CallRecord
+    started: float
+    path: str
+    upstream: str | None = None
+    api: Api | None = None
+    base_url_call: bool = False
+    may_use_keys: bool = True
+    original: Request | None = None
+    lease: tuple[KeyPool, Lease] | None = None
+    attempt_started: float | None = None
+    recorded: bool = False
+    spans: list[tuple[float, int]] = field(default_factory=list)
+
+    def now_ms(self) -> float:
+        """Milliseconds since the call began."""
+        return (time.perf_counter() - self.started) * 1000
+
+    @property
+    def attempt(self) -> AttemptRecord | None:
+        """The try that is running or was the last."""
+        return self.record.attempts[-1] if self.record.attempts else None
+
+    def release_key(self) -> None:
+        """Give the leased key back; safe at every end of a call."""
+        if self.lease:
+            pool, lease = self.lease
+            pool.release(lease)
+            self.lease = None
+
+
+_exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+
+
+def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str) -> Exchange:
+    """Begin the record of a flow, with what the client asked for."""
+    now_ms = time.time_ns() // 1_000_000
+    record = CallRecord(
+        id=ulid(now_ms, os.urandom(RANDOM_BYTES)),
+        started_ms=now_ms,
+        method=flow.request.method,
+        host=flow.request.pretty_host,
+        path=flow.request.path,
+        api="other",
+    )
+    exchange = Exchange(kind, record, time.perf_counter(), path)
+    _exchanges[flow] = exchange
+    return exchange
+
+
+def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
+    """The exchange of a flow, None for what is not ours (mitm.it, flows loaded from a file)."""
+    return _exchanges.get(flow)
+
+
+def call_of(flow: http.HTTPFlow) -> Exchange | None:
+    """The exchange of an API call that no room has answered yet, None for everything else."""
+    exchange = _exchanges.get(flow)
+    return exchange if exchange and exchange.kind == "call" and flow.response is None else None

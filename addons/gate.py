@@ -1,0 +1,73 @@
+"""Who may speak to the proxy, and with whose credential: loopback only by default, and no web page (DESIGN §4)."""
+
+from __future__ import annotations
+
+from mitmproxy import connection, http
+from mitmproxy.proxy import server_hooks
+
+from addons.answers import refuse
+from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host
+from addons.exchange import exchange_of
+from addons.state import State
+
+HEALTH = "/healthz"
+
+
+class Gate:
+    """Refuses peers, names and pages. It also knows its own connections, so that a call that comes back is no new caller:
+    else a remote peer could tunnel to 127.0.0.1 and be taken for a local one."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.own_connections: set[Ends] = set()
+
+    def client_connected(self, client: connection.Client) -> None:
+        """From the first moment, also before `running` has bound the listener to loopback."""
+        if not self.state.config.proxy.allow_remote and not is_loopback(client.peername[0]):
+            self.state.counts["refused_peers"] += 1
+            client.error = "peer is not on loopback (proxy.allow_remote: false)"
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Remember both ends of a connection that we open; one end alone may stand in other connections too."""
+        if ends := _ends(data.server.sockname, data.server.peername):
+            self.own_connections.add(ends)
+
+    def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Forget it."""
+        if ends := _ends(data.server.sockname, data.server.peername):
+            self.own_connections.discard(ends)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Refuse what must not be answered; say of the rest whether pool keys may be used."""
+        exchange = exchange_of(flow)
+        if exchange is None or flow.response:
+            return
+        if self._is_loop(flow.client_conn):
+            refuse(flow, exchange, 403, "not_allowed", "this connection comes from the proxy itself")
+            return
+        headers = {name.lower(): value for name, value in flow.request.headers.items()}
+        names = self.state.config.proxy.names
+        foreign = is_foreign_page(headers, flow.request.host_header or "", names)
+        local_peer = is_loopback(flow.client_conn.peername[0])
+        to_us = exchange.kind == "local" or exchange.base_url_call
+        if to_us and exchange.path != HEALTH:
+            host = host_name(flow.request.host_header or "")
+            if not is_own_host(host, flow.client_conn.sockname[0], names):
+                refuse(flow, exchange, 403, "not_allowed", f"{host!r} is no name of this proxy; add it to proxy.names if it should be")
+            elif foreign:
+                refuse(flow, exchange, 403, "not_allowed", "requests made by pages of other origins are refused")
+        # A page may also be shown by a browser that uses us as its proxy: its calls pass, but on its own credential.
+        exchange.may_use_keys = local_peer and not foreign
+        if not local_peer:
+            exchange.record.replay_of = None
+
+    def _is_loop(self, client: connection.Client) -> bool:
+        return _ends(client.peername, client.sockname) in self.own_connections
+
+
+Ends = tuple[tuple[str, int], tuple[str, int]]
+"""Near and far end of a connection, each an address and a port."""
+
+
+def _ends(near: connection.Address | None, far: connection.Address | None) -> Ends | None:
+    return ((near[0], near[1]), (far[0], far[1])) if near and far else None

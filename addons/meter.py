@@ -1,0 +1,90 @@
+"""The only owner of `flow.response.stream`: takes bytes and times as they pass, parses nothing.
+
+A stream callable that raises breaks the client's connection (DESIGN §2.2), so the tap catches everything and always
+returns the bytes that it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from mitmproxy import http
+
+from addons.core.call import CapturedBody, Headers
+from addons.exchange import Exchange, exchange_of
+from addons.state import State
+
+logger = logging.getLogger(__name__)
+
+CALL_HEADER = "X-Turnpike-Call"
+TAIL_BYTES = 64 * 1024  # the usage stands in the last events of a stream; they are far shorter
+SWITCHING_PROTOCOLS = 101
+
+
+class Meter:
+    """Puts a tap on every answer of an API call."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Name the call to the client, note the first byte, and pass the body on as it comes."""
+        exchange, response = exchange_of(flow), flow.response
+        if exchange is None or exchange.kind != "call" or response is None:
+            return
+        record = exchange.record
+        record.response.headers = header_pairs(response.headers)
+        response.headers[CALL_HEADER] = record.id
+        if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
+            return  # our own answer, or a WebSocket
+        record.ttfb_ms = exchange.now_ms()
+        response.stream = Tap(exchange, self.state.config.capture.max_body)
+
+
+class Tap:
+    """Copies what passes into the exchange: at most `max_body` bytes from the start, and the tail of what is longer."""
+
+    def __init__(self, exchange: Exchange, max_body: int) -> None:
+        self.exchange = exchange
+        self.body: CapturedBody = exchange.record.response
+        self.room = max_body
+        self.pieces: list[bytes] = []
+        self.tail = bytearray()
+
+    def __call__(self, data: bytes) -> bytes:
+        """One chunk as it came from the wire; b"" at the end."""
+        try:
+            if data:
+                self._take(data)
+        except Exception as error:  # whatever it is, the client gets its bytes
+            logger.error("answer of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
+        return data
+
+    def _take(self, data: bytes) -> None:
+        body, size = self.body, len(data)
+        body.size += size
+        if size <= self.room:
+            self.room -= size
+            self.pieces.append(data)
+            body.chunks.append((self.exchange.now_ms(), size))
+            return
+        self.pieces.append(data[: self.room])
+        if self.room or not body.chunks:
+            body.chunks.append((self.exchange.now_ms(), size))
+        else:  # past what is kept one entry grows, so that an endless stream takes no endless memory
+            body.chunks[-1] = (self.exchange.now_ms(), body.chunks[-1][1] + size)
+        self.tail += data[self.room :]
+        self.room = 0
+        if len(self.tail) > 2 * TAIL_BYTES:
+            del self.tail[:-TAIL_BYTES]
+
+    def close(self) -> None:
+        """Put together what was taken."""
+        self.body.content = b"".join(self.pieces)
+        self.body.tail = bytes(self.tail[-TAIL_BYTES:])
+        self.pieces.clear()
+
+
+def header_pairs(headers: http.Headers) -> Headers:
+    """Header pairs as text, in the order and case of the wire."""
+    return tuple((name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")) for name, value in headers.fields)

@@ -1,0 +1,1 @@
+"""The only place that touches mitmproxy's inner layers."""

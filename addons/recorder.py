@@ -1,0 +1,120 @@
+"""One row per call, whatever its end: answer, upstream error, refused connection, client gone, proxy stopped."""
+
+from __future__ import annotations
+
+from mitmproxy import connection, http
+
+from addons.core.call import CapturedBody, Outcome
+from addons.core.failures import failure_of
+from addons.exchange import Exchange, exchange_of
+from addons.meter import SWITCHING_PROTOCOLS, Tap, header_pairs
+from addons.metrics import count_call
+from addons.proxycore.stream import CLIENT_LEFT, FAILURE
+from addons.state import State
+
+FIRST_ERROR_STATUS = 400
+DOWN = ("server", "overloaded", "connect", "timeout")  # what the breaker will count (DESIGN §5)
+
+
+class Recorder:
+    """Hands each finished call to the writer once. `live` holds those that run, so that a stop loses none."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.live: dict[str, http.HTTPFlow] = {}
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """From here on the call will have a row. The client's own headers are kept before any room changes them."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.kind == "call":
+            exchange.record.request.headers = header_pairs(flow.request.headers)
+            self.live[exchange.record.id] = flow
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The answer has ended; a WebSocket has only begun."""
+        if flow.response and flow.websocket is None:
+            self._finish(flow, "ok" if flow.response.status_code < FIRST_ERROR_STATUS else "error")
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """A relayed WebSocket has closed."""
+        self._finish(flow, "ok")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The call broke off: on the client's side, or on the upstream's before or after the answer began."""
+        if flow.metadata.get(CLIENT_LEFT):
+            self._finish(flow, "cancelled")
+        else:
+            self._finish(flow, "partial" if answer_began(flow) else "error", "stream" if answer_began(flow) else "connect")
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Whatever still runs on a connection that is gone has ended with it."""
+        for flow in [flow for flow in self.live.values() if flow.client_conn is client]:
+            self._finish(flow, "cancelled")
+
+    def done(self) -> None:
+        """The proxy stops: everything taken in is written."""
+        for flow in list(self.live.values()):
+            self._finish(flow, "partial" if answer_began(flow) else "error", "proxy_stopped")
+        self.state.writer.stop()
+
+    def _finish(self, flow: http.HTTPFlow, outcome: Outcome, error_type: str | None = None) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or self.live.pop(exchange.record.id, None) is None:
+            return  # not a call, a second end of the same one, or a handshake that became none
+        exchange.release_key()
+        if exchange.kind != "call":
+            return
+        record = exchange.record
+        if record.outcome == "ok":  # else the room that refused it has said why
+            record.outcome = outcome
+            record.error_type = record.error_type or error_type
+            record.error = record.error or flow.metadata.get(FAILURE) or (flow.error.msg if flow.error else None)
+        self._add_facts(flow, exchange)
+        count_call(self.state, record)
+        self.state.writer.put(record)
+
+    def _add_facts(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        record, response = exchange.record, flow.response
+        record.duration_ms = exchange.now_ms()
+        record.connect_ms = connect_ms(flow, record.started_ms)
+        body = exchange.original.body if exchange.original else flow.request.raw_content
+        record.request.content = body or b""
+        record.request.size = len(body) if body is not None else _declared_size(flow)
+        if response is not None:
+            record.status = response.status_code
+            _close_response(response, record.response)
+        if attempt := exchange.attempt:
+            attempt.duration_ms = record.duration_ms - (exchange.attempt_started or 0.0)
+            if attempt.failure is None and response is not None:
+                attempt.status, attempt.failure = response.status_code, failure_of(response.status_code)
+            if record.outcome == "partial":
+                attempt.failure = "stream"
+            if attempt.upstream and record.outcome != "cancelled":
+                self.state.upstreams[attempt.upstream] = f"failing: {attempt.failure}" if attempt.failure in DOWN else "answering"
+
+
+def _close_response(response: http.Response, body: CapturedBody) -> None:
+    if isinstance(response.stream, Tap):
+        response.stream.close()
+    elif response.raw_content is not None and response.status_code != SWITCHING_PROTOCOLS:
+        body.content, body.size = response.raw_content, len(response.raw_content)
+
+
+def answer_began(flow: http.HTTPFlow) -> bool:
+    """Has the client been given a part of the upstream's answer?"""
+    return flow.response is not None and isinstance(flow.response.stream, Tap)
+
+
+def connect_ms(flow: http.HTTPFlow, started_ms: int) -> float | None:
+    """Milliseconds that opening the upstream connection took (TCP and TLS); None where an open one was used again."""
+    server = flow.server_conn
+    begun, ready = server.timestamp_start, server.timestamp_tls_setup or server.timestamp_tcp_setup
+    if begun is None or ready is None or begun * 1000 < started_ms - 1:
+        return None
+    return (ready - begun) * 1000
+
+
+def _declared_size(flow: http.HTTPFlow) -> int:
+    """The length of a body that was passed on unheld, as far as its header tells."""
+    text = flow.request.headers.get("content-length", "")
+    return int(text) if text.isdigit() else 0

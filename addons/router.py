@@ -1,0 +1,30 @@
+"""ENTRY: `mitmdump -s addons/router.py`. The list at the end is the journey of every call, top to bottom.
+
+Nothing imports this module: mitmproxy loads it as a script, under a name of its own.
+"""
+
+from addons.endpoints import Endpoints
+from addons.failover import Failover
+from addons.gate import Gate
+from addons.keys import Keys
+from addons.meter import Meter
+from addons.recorder import Recorder
+from addons.redactor import Redactor
+from addons.routing import Router
+from addons.scope import Scope
+from addons.settings import Settings
+from addons.state import State
+
+state = State()
+router = Router(state)
+
+addons = [
+    Settings(state),  #   the configuration, read again when it changes; mitmproxy's own defaults
+    Scope(state),  #      is this host ours, and this path an API call?
+    Gate(state),  #       who is the client, and may it?
+    Endpoints(state),  #  is this request for the proxy itself?
+    router,  #            which upstream, under which model name
+    Failover(state, router, Redactor(state), Keys(state)),  # each attempt, built anew from the client's request
+    Meter(state),  #      the only owner of flow.response.stream
+    Recorder(state),  #   one row per call, whatever its end
+]

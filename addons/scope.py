@@ -1,0 +1,165 @@
+"""Is this host ours, and this path an API call? If not: a blind tunnel, or passed untouched as a side call (DESIGN §2b)."""
+
+from __future__ import annotations
+
+from mitmproxy import ctx, exceptions, http
+from mitmproxy.proxy import layer, layers
+from mitmproxy.proxy.layers.http import HttpStream
+
+from addons.answers import refuse
+from addons.config import Upstream
+from addons.core.addressing import UnknownUpstream, host_name, is_loopback, is_own_host, product_of, resolve_base_url, session_of
+from addons.core.ids import is_ulid
+from addons.core.providers import identify
+from addons.exchange import Exchange, exchange_of, open_exchange
+from addons.proxycore.stream import ORIGIN_FORM
+from addons.state import State
+
+
+class Scope:
+    """Opens the exchange of every flow that is ours, and keeps all others out of sight of the add-ons that follow."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A CONNECT: ours is opened, another host is tunnelled or blocked."""
+        if self._is_ours(flow.request.host):
+            return
+        if self._passes_other(flow):
+            self.state.counts["tunnels"] += 1
+        raise exceptions.AddonHalt  # no later add-on sees a host that is not ours
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """What follows a CONNECT to another host is passed on unopened; no flow is made of it."""
+        address = data.context.server.address
+        if address and any(isinstance(above, HttpStream) for above in data.context.layers) and not self._is_ours(address[0]):
+            data.layer = layers.TCPLayer(data.context, ignore=True)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide what a request is, from its method, host and path alone."""
+        request = flow.request
+        if flow.metadata.get(ORIGIN_FORM) or self._is_own_address(flow):
+            self._open_addressed_to_us(flow)
+        elif upstream := self.state.config.upstream_for_host(request.host):
+            self._open_forwarded(flow, upstream)
+        elif request.host != ctx.options.onboarding_host:
+            self._pass_unseen(flow)
+        if (exchange := exchange_of(flow)) and exchange.kind == "call":
+            _read_client_headers(flow, exchange)
+
+    def _open_addressed_to_us(self, flow: http.HTTPFlow) -> None:
+        prefix, request = self.state.config.proxy.prefix, flow.request
+        below = request.path.startswith((f"{prefix}/", f"{prefix}?"))
+        if not below or is_local(request.method, request.path, prefix, "x-upstream-name" in request.headers):
+            open_exchange(flow, "local", request.path)
+            return
+        path = request.path[len(prefix) :]
+        default = self.state.config.default_upstream
+        try:
+            header = request.headers.get("x-upstream-name")
+            call = resolve_base_url(request.method, path, header, self.state.providers, default.name if default else None)
+        except UnknownUpstream as error:
+            exchange = open_exchange(flow, "call", path)
+            exchange.base_url_call = True
+            refuse(flow, exchange, 400, "upstream_not_found", str(error), known=list(self.state.providers))
+            return
+        exchange = open_exchange(flow, "call" if call.api else "side", call.path)
+        exchange.base_url_call = True
+        self._name(exchange, call.upstream)
+        exchange.api = call.api
+
+    def _open_forwarded(self, flow: http.HTTPFlow, upstream: Upstream) -> None:
+        request = flow.request
+        named = request.headers.get("x-upstream-name")
+        api = identify(upstream.provider, request.method, request.path)
+        exchange = open_exchange(flow, "call" if api else "side", request.path)
+        exchange.api = api
+        self._name(exchange, upstream.name)
+        if named is not None and api:
+            if named not in self.state.providers:
+                known = ", ".join(self.state.providers)
+                refuse(flow, exchange, 400, "upstream_not_found", f"no upstream is named {named!r}; known: {known}")
+            else:
+                self._name(exchange, named)
+
+    def _name(self, exchange: Exchange, upstream: str) -> None:
+        exchange.upstream = exchange.record.upstream = upstream
+        exchange.record.provider = self.state.config.upstreams[upstream].provider
+        if exchange.kind == "side":
+            self.state.counts["side_calls"] += 1
+
+    def _pass_unseen(self, flow: http.HTTPFlow) -> None:
+        """Plain HTTP to another host: streamed both ways, shown to no later add-on, so that `-w` and the log hold nothing of it."""
+        if self._passes_other(flow):
+            self.state.counts["tunnels"] += 1
+            flow.request.stream = True
+        open_exchange(flow, "other", "")
+        raise exceptions.AddonHalt
+
+    def _passes_other(self, flow: http.HTTPFlow) -> bool:
+        """May this peer go to this host, which is not ours? If not, the flow is answered with 403."""
+        host = flow.request.host
+        if self.state.config.proxy.other_hosts == "block":
+            reason = "this proxy passes on only the hosts of its upstreams (proxy.other_hosts: block)"
+        elif not is_loopback(flow.client_conn.peername[0]) and (host == "localhost" or is_loopback(host)):
+            reason = "peers from elsewhere are not passed on to this machine's own services"
+        else:
+            return True
+        self.state.counts["blocked_hosts"] += 1
+        refuse(flow, None, 403, "not_allowed", reason)
+        return False
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """As `_pass_unseen` says."""
+        _halt_if_other(flow)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """As `_pass_unseen` says."""
+        if flow.response and (exchange := exchange_of(flow)) and exchange.kind == "other" and flow.response.raw_content is None:
+            flow.response.stream = True
+        _halt_if_other(flow)
+
+    request_stream = response = error = request
+
+    def _is_ours(self, host: str) -> bool:
+        return self.state.config.upstream_for_host(host) is not None
+
+    def _is_own_address(self, flow: http.HTTPFlow) -> bool:
+        """Does an absolute-form request name this very socket? (inside a CONNECT to one of our hosts it can't)"""
+        socket_host, socket_port = flow.client_conn.sockname[:2]
+        request = flow.request
+        if request.port != socket_port or flow.client_conn.sni is not None:
+            return False
+        return is_own_host(host_name(request.host), socket_host, self.state.config.proxy.names)
+
+
+LOCAL_PATHS = ("/healthz", "/ready", "/metrics")
+LOCAL_BELOW_PREFIX = {("GET", "/v1/upstreams")}
+
+
+def is_local(method: str, path: str, prefix: str, names_upstream: bool) -> bool:
+    """Is this one of the proxy's own endpoints? They win over upstreams, unless the request names one."""
+    bare = path.partition("?")[0]
+    return bare in LOCAL_PATHS or (not names_upstream and (method, bare.removeprefix(prefix)) in LOCAL_BELOW_PREFIX)
+
+
+def _halt_if_other(flow: http.HTTPFlow) -> None:
+    exchange = exchange_of(flow)
+    if exchange and exchange.kind == "other":
+        raise exceptions.AddonHalt
+
+
+def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """What the client says of itself."""
+    headers = {name.lower(): value for name, value in flow.request.headers.items()}
+    record = exchange.record
+    record.user_agent = headers.get("user-agent")
+    record.client = product_of(record.user_agent)
+    record.session = session_of(headers)
+    record.tag = headers.get("x-turnpike-tag")
+    if exchange.api:
+        record.api, record.asked_model = exchange.api.name, exchange.api.model
+    replayed = headers.get("x-turnpike-replay", "")
+    if is_ulid(replayed):
+        record.replay_of = replayed  # the Gate takes it off what is not from loopback

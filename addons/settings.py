@@ -1,0 +1,156 @@
+"""Reads the configuration, sets what mitmproxy should do by default, and reads the file again when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from typing import Any, NoReturn
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+
+from addons.config import ConfigError, ConfigFile, restart_needed
+from addons.core.call import StoredCall
+from addons.proxycore.stream import install
+from addons.state import State
+from addons.storage.database import StoreError
+from addons.storage.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+LOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "warn": "warn", "error": "error"}
+NOISE = (
+    "client connect",
+    "client disconnect",
+    "server connect",
+    "server disconnect",
+    "error establishing server",
+    "Closing connection due",
+    "Streaming request to",
+    "Streaming response from",
+)
+"""How mitmproxy's own lines begin that name a host or a peer, also of tunnelled connections."""
+
+
+class Settings:
+    """First in the list, since every other room reads what it sets. `mitmdump -s addons/router.py` needs no option for it."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.file: ConfigFile | None = None
+        self.watcher: asyncio.Task[None] | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Register our option, and put our stream in mitmproxy's HTTP layer."""
+        loader.add_option("turnpike_config", str, "", "Turnpike's configuration file (default: TURNPIKE_CONFIG or config/turnpike.yml).")
+        install()
+        logging.getLogger("mitmproxy.proxy.server").addFilter(_is_no_noise)
+
+    def configure(self, updated: set[str]) -> None:
+        """Read the file that the option names; a broken one ends the process with one line (DESIGN §2.14)."""
+        if "turnpike_config" not in updated:
+            return
+        try:
+            self.file = ConfigFile(ctx.options.turnpike_config or None, os.environ)
+        except ConfigError as error:
+            _end(str(error))
+        self.state.adopt(self.file.current)
+        self.state.writer = Writer(self.file.current.capture.database, self.state.digest_record, _log_call)
+        try:
+            self.state.writer.start()
+        except StoreError as error:
+            _end(f"capture.database: {error}")
+        _set_unset(self._defaults())
+
+    def _defaults(self) -> dict[str, Any]:
+        config = self.state.config
+        return {
+            "connection_strategy": "lazy",  # a host that is routed elsewhere is never contacted
+            "flow_detail": 0,  # mitmproxy's line per flow would print query strings with keys in them
+            "stream_large_bodies": str(config.proxy.max_held_body),
+            "termlog_verbosity": LOG_LEVELS[config.logs.level],
+            # so that `-w` saves streamed answers whole; without it they would take memory for nothing
+            "store_streamed_bodies": ctx.options.save_stream_file is not None,
+        }
+
+    async def running(self) -> None:
+        """Listen on loopback only, where neither the user nor the configuration says otherwise, and begin to watch the file.
+
+        The listener is open by now: mitmproxy reads where to listen before it loads scripts. The Gate refuses peers from
+        elsewhere until it is moved.
+        """
+        self.watcher = asyncio.create_task(self._watch())
+        addresses = ctx.master.addons.get("proxyserver").listen_addrs()
+        anywhere = self.state.config.proxy.allow_remote or not _is_default("listen_host")
+        if not anywhere and ctx.options.mode == ["regular"] and addresses:
+            ctx.options.update(mode=[f"regular@127.0.0.1:{addresses[0][1]}"])
+
+    def done(self) -> None:
+        """Stop watching."""
+        if self.watcher:
+            self.watcher.cancel()
+
+    async def _watch(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                if self.file and self.file.changed():
+                    self.reload()
+
+    def reload(self) -> None:
+        """Take the changed file into use, between two calls; a broken one leaves the old in place."""
+        if self.file is None:
+            return
+        old = self.file.current
+        try:
+            new = self.file.reload()
+        except ConfigError as error:
+            self.state.config_error = str(error)
+            logger.error("configuration not taken over, the old one stays: %s", error)
+            return
+        self.state.config_error = None
+        self.state.adopt(new)
+        waiting = restart_needed(old, new)
+        logger.info("configuration read again%s", f"; needs a restart: {', '.join(waiting)}" if waiting else "")
+
+
+def _end(reason: str) -> NoReturn:
+    """One line and out; mitmproxy would make a traceback of an OptionsError here (DESIGN §2.14)."""
+    print(f"turnpike: {reason}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _log_call(call: StoredCall) -> None:
+    """A line per call, of columns that are masked already."""
+    row = call.row
+    tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row["tokens_source"] else "tokens unknown"
+    cost = f" ${row['cost_usd']:.6f}" if row["cost_usd"] is not None else ""
+    model = row["response_model"] or row["served_model"] or row["model"] or row["api"]
+    logger.info(
+        "%s %s %s %s %s, %s%s, %.0f ms",
+        row["id"],
+        row["upstream"],
+        model,
+        row["status"],
+        row["outcome"],
+        tokens,
+        cost,
+        row["duration_ms"] or 0,
+    )
+
+
+def _is_no_noise(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(NOISE)
+
+
+def _is_default(name: str) -> bool:
+    return not ctx.options._options[name].has_changed()  # optmanager has no public way to ask
+
+
+def _set_unset(values: dict[str, Any]) -> None:
+    """Set options that the user has left at their default (mitmweb has no `flow_detail`)."""
+    ctx.options.update(**{name: value for name, value in values.items() if name in ctx.options and _is_default(name)})
