@@ -99,16 +99,18 @@ _RULES: Mapping[Family, tuple[tuple[str, str, str], ...]] = {
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/images/\w+", "openai.images"),
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/audio/\w+", "openai.audio"),
         ("GET", r"/realtime", "openai.realtime"),
+        ("GET|DELETE", r"/models(?:/.*)?", "other"),  # not POST: Gemini's `/v1/models/…:generateContent` would be taken for it
         (
             "GET|POST|DELETE",
-            r"/(?:models|responses|files|uploads|batches|moderations|fine_tuning|assistants|threads|vector_stores|conversations|"
+            r"/(?:responses|files|uploads|batches|moderations|fine_tuning|assistants|threads|vector_stores|conversations|"
             r"containers|evals|realtime|videos|rerank|ocr|generation|chat/completions|deployments/[^/]+)(?:/.*)?",
             "other",
         ),
     ),
     "anthropic": (
         ("POST", r"/messages", "anthropic.messages"),
-        ("GET|POST|DELETE", r"/(?:messages/(?:count_tokens|batches.*)|complete|models|files|skills)(?:/.*)?", "other"),
+        ("GET|DELETE", r"/models(?:/.*)?", "other"),
+        ("GET|POST|DELETE", r"/(?:messages/(?:count_tokens|batches.*)|complete|files|skills)(?:/.*)?", "other"),
     ),
     "gemini": (
         ("POST", r"/v1\w*/(?:.+/)?(?:models|tunedModels)/(?P<model>[^/:]+):(?:stream)?[gG]enerateContent", "gemini.generate"),

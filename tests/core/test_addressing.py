@@ -13,7 +13,7 @@ from addons.core.addressing import (
     session_of,
 )
 
-PROVIDERS = {"openai": "openai", "claude": "anthropic", "local": "ollama", "groq": "groq"}
+PROVIDERS = {"openai": "openai", "claude": "anthropic", "local": "ollama", "groq": "groq", "google": "gemini"}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ PROVIDERS = {"openai": "openai", "claude": "anthropic", "local": "ollama", "groq
     [
         ("POST", "/v1/chat/completions", None, "openai", "/v1/chat/completions", "openai.chat"),
         ("POST", "/v1/messages", None, "claude", "/v1/messages", "anthropic.messages"),
+        ("POST", "/v1/models/g:streamGenerateContent", None, "google", "/v1/models/g:streamGenerateContent", "gemini.generate"),
         ("POST", "/api/chat", None, "local", "/api/chat", "ollama.chat"),
         ("POST", "/local/api/chat?x=1", None, "local", "/api/chat?x=1", "ollama.chat"),
         ("POST", "/groq/openai/v1/chat/completions", None, "groq", "/openai/v1/chat/completions", "openai.chat"),
@@ -41,7 +42,7 @@ def test_resolve(method: str, path: str, header: str | None, upstream: str, rest
 
 def test_unknown_upstream_lists_the_known() -> None:
     """The error names what there is."""
-    with pytest.raises(UnknownUpstream, match=r"'nope'; known: openai, claude, local, groq"):
+    with pytest.raises(UnknownUpstream, match=r"'nope'; known: openai, claude, local, groq, google"):
         resolve_base_url("POST", "/v1/messages", "nope", PROVIDERS, "openai")
     with pytest.raises(UnknownUpstream, match="no upstream is configured"):
         resolve_base_url("POST", "/v1/messages", None, {}, None)

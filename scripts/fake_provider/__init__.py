@@ -1,0 +1,16 @@
+"""A provider of our own, for tests, the demo and benchmarks: it speaks every dialect and fails on demand.
+
+    bytes ── http1.py (RequestReader) ──► Request ── answers.py ──► Answer ── http1.py (frame) ──► bytes
+             server.py (timing, cuts)              knobs.py: how this one answer is to behave
+                                                   prompt.py, speech.py: what was asked, what is said
+                                                   openai_*.py anthropic.py gemini.py ollama.py errors.py: how it is worded
+
+The answers know nothing of the wire, so that another front (HTTP/2) can carry the same ones.
+
+Usage is predictable from the request. A token is a word (`len(text.split())`):
+- input total  = words of every text in the prompt: system or instructions, messages, tool results (not tool definitions);
+- output total = words of the answer (of the JSON arguments, when it is a tool call), at least 1, plus the knob `reasoning`;
+- cache reads and writes = the knobs `cached` and `cache_write`, and are part of the input total, as each provider reports it.
+
+A tool is called when the request forces one, or when it offers tools and its last message is the user's and says "use the tool".
+"""

@@ -1,0 +1,200 @@
+"""Real processes for end-to-end tests: mitmdump with our add-ons in front of a fake provider.
+
+with Turnpike(folder, config, trusted_ca=fake.ca_file) as turnpike:
+    …turnpike.proxy_url, turnpike.base_url, turnpike.ca_file…
+    rows = turnpike.wait_rows(1)
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from scripts.fake_provider.server import FakeProvider
+
+ROOT = Path(__file__).parents[2]
+MITMDUMP = Path(sys.executable).parent / "mitmdump"  # not resolved: the venv's python is a link, its folder is what counts
+START_S = 30.0
+STOP_S = 20.0
+POLL_S = 0.02
+LOG_TAIL = 4000
+
+FOREIGN = ("_proxy", "_api_key", "_base_url", "_auth_token")
+"""Ends of the names of variables that would lead the proxy elsewhere (fixtures of a module run before those of conftest.py)."""
+
+Row = dict[str, Any]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def new_key(prefix: str = "sk-") -> str:
+    """A key that nobody has: secrets in tests are made when they run."""
+    return prefix + secrets.token_hex(16)
+
+
+class Turnpike:
+    """A proxy of its own: configuration, CA, database and output lie in `folder`. Starts on entering, is stopped on leaving.
+
+    `config` is what the configuration file says (written as JSON, which is YAML), `env` further variables, `arguments` further
+    arguments of mitmdump. Raises AssertionError with the end of the output when the process does not come up.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        trusted_ca: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.config_file = folder / "turnpike.yml"
+        self.database = folder / "turnpike.db"
+        self.ca_file = folder / "ca" / "mitmproxy-ca-cert.pem"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "output.log"
+        self._env = {name: value for name, value in os.environ.items() if not name.lower().endswith(FOREIGN)}
+        self._env |= {"TURNPIKE_DB": str(self.database), "PYTHONUNBUFFERED": "1", **(env or {})}
+        trust = ("--set", f"ssl_verify_upstream_trusted_ca={trusted_ca}") if trusted_ca else ()
+        self._arguments = (*trust, *arguments)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replaces the configuration in one step, as an editor does."""
+        new = self.config_file.with_suffix(".new")
+        new.write_text(json.dumps(config, indent=2))
+        new.replace(self.config_file)
+
+    @property
+    def proxy_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where base-URL calls go: what follows is the provider's path."""
+        return f"{self.proxy_url}/proxy"
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise AssertionError("the proxy was not started")
+        return self.process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the process and waits until /healthz answers 200."""
+        command = [str(MITMDUMP), "-s", str(ROOT / "addons" / "router.py"), "--listen-host", "127.0.0.1", "-p", str(self.port)]
+        command += ["--set", f"confdir={self.folder / 'ca'}", "--set", f"turnpike_config={self.config_file}", *self._arguments]
+        with self._log.open("ab") as log:
+            # The folder is not the project's: the entry has to work from anywhere.
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            self._wait_healthy(self.process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait_healthy(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_S
+        while not self.healthy():
+            if process.poll() is not None:
+                raise AssertionError(f"the proxy ended with {process.returncode}:\n{self.output()[-LOG_TAIL:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the proxy did not come up in {START_S:.0f} s:\n{self.output()[-LOG_TAIL:]}")
+            time.sleep(POLL_S)
+
+    def healthy(self) -> bool:
+        """Does GET /healthz answer 200?"""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)) as connection:
+            try:
+                connection.request("GET", "/healthz")
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False  # not listening yet
+
+    def stop(self) -> int | None:
+        """SIGTERM, and the exit status; does nothing when it has ended or was not started. Killed when it does not end in time."""
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process else None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the proxy did not stop in {STOP_S:.0f} s:\n{self.output()[-LOG_TAIL:]}") from None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_S)
+
+    def output(self) -> str:
+        """All that it has printed."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def query(self, sql: str, *parameters: object) -> list[Row]:
+        """Rows of the database, empty while it or its tables do not exist."""
+        if not self.database.exists():
+            return []
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, parameters)]
+
+    def rows(self) -> list[Row]:
+        """The rows of `calls`, in the order in which the calls began."""
+        if not self.query("select 1 from sqlite_master where name = 'calls'"):
+            return []
+        return self.query("select * from calls order by ts_ms, id")
+
+    def wait_rows(self, count: int, timeout_s: float = 5.0) -> list[Row]:
+        """The rows, as soon as there are `count` of them. Raises AssertionError when they do not come."""
+        deadline = time.monotonic() + timeout_s
+        while len(rows := self.rows()) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(rows)} of {count} rows after {timeout_s:.0f} s:\n{self.output()[-LOG_TAIL:]}")
+            time.sleep(POLL_S)
+        return rows
+
+
+KEY_VARIABLES = {"openai": "E2E_OPENAI_KEY", "anthropic": "E2E_ANTHROPIC_KEY", "gemini": "E2E_GEMINI_KEY"}
+
+
+def fake_upstreams(fake: FakeProvider) -> dict[str, Any]:
+    """The section `upstreams` for the known hosts, all answered by the fake provider; keys from KEY_VARIABLES."""
+
+    def keys(name: str) -> list[dict[str, str]]:
+        return [{"env": KEY_VARIABLES[name]}]
+
+    return {
+        "openai": {"hosts": ["api.openai.com"], "base_url": f"{fake.url}/v1", "default": True, "keys": keys("openai")},
+        "anthropic": {"hosts": ["api.anthropic.com"], "base_url": fake.url, "keys": keys("anthropic")},
+        "gemini": {"hosts": ["generativelanguage.googleapis.com"], "base_url": fake.url, "keys": keys("gemini")},
+        "ollama": {"provider": "ollama", "base_url": fake.url},
+    }
