@@ -1,0 +1,111 @@
+"""Captured bytes made readable: content-decoded, and an answer fed to its reader chunk by chunk, as it came.
+
+A body that cannot be decoded stays as it was on the wire, and its readings are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from addons.core.call import AnswerReading, CallRecord, CapturedBody, Headers
+from addons.core.dialects import AnswerReader, answer_reader
+from addons.core.encodings import UndecodableBody, decode, decoder
+
+_STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The decoded answer and what it says. `whole`: were all its bytes, or at least its end, there to be read?"""
+
+    content: bytes
+    reading: AnswerReading
+    streamed: bool
+    whole: bool
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The values of a header joined by commas (RFC 9110 §5.3), None without any; `name` in lower case."""
+    return ", ".join(value for key, value in headers if key.lower() == name) or None
+
+
+def decoded(body: CapturedBody) -> bytes:
+    """The body without its Content-Encoding."""
+    try:
+        return decode(body.content, header(body.headers, "content-encoding"))
+    except UndecodableBody:
+        return body.content
+
+
+def read_answer(record: CallRecord, streaming: bool) -> Answer:
+    """Feeds the answer of a call to its dialect's reader. `streaming`: did the client ask for a stream?"""
+    body = record.response
+    kind = header(body.headers, "content-type")
+    reader = answer_reader(record.api, kind, record.status)
+    try:
+        content = _feed(body, reader)
+    except UndecodableBody:
+        return Answer(body.content, answer_reader(record.api, kind, record.status).finish(), False, False)
+    whole = _feed_end(body, reader)
+    reading = reader.finish()
+    is_stream_type = (kind or "").partition(";")[0].strip().lower() in _STREAM_TYPES
+    succeeded = record.status is not None and record.status < 400
+    return Answer(content, reading, is_stream_type or (streaming and succeeded and bool(body.size)), whole)
+
+
+def _feed(body: CapturedBody, reader: AnswerReader) -> bytes:
+    """One feed per chunk, also where a chunk decodes to nothing yet: the reader counts them."""
+    opened = decoder(header(body.headers, "content-encoding"))
+    pieces = []
+    kept = body.content if _gap(body) else body.content + body.tail
+    for chunk in _chunks(body, kept):
+        piece = opened.feed(chunk)
+        reader.feed(piece)
+        pieces.append(piece)
+    if last := opened.flush():
+        reader.feed(last)
+        pieces.append(last)
+    return b"".join(pieces)
+
+
+def _chunks(body: CapturedBody, kept: bytes) -> Iterator[bytes]:
+    start = 0
+    for _, length in body.chunks:
+        yield kept[start : start + length]
+        start += length
+    if start < len(kept):
+        yield kept[start:]
+
+
+def _gap(body: CapturedBody) -> bool:
+    """Are bytes missing between what was kept from the beginning and the tail?"""
+    return len(body.content) + len(body.tail) < body.size
+
+
+def _feed_end(body: CapturedBody, reader: AnswerReader) -> bool:
+    """The tail behind a gap, unless it is compressed (then it cannot be read alone). Is the answer's end known now?"""
+    if not _gap(body):
+        return True
+    if not body.tail or (header(body.headers, "content-encoding") or "identity").lower() != "identity":
+        return False
+    reader.resume()
+    reader.feed(body.tail)
+    return True
+
+
+def ttft_ms(body: CapturedBody, answer: Answer) -> float | None:
+    """Milliseconds from the call's beginning to the chunk with the first content of a stream; None for whole answers."""
+    first = answer.reading.first_content
+    if first is None or not answer.streamed or not body.chunks:
+        return None
+    return body.chunks[min(first, len(body.chunks) - 1)][0]
+
+
+def deltas_ms(body: CapturedBody, answer: Answer) -> tuple[float, ...]:
+    """Of a stream: the first chunk's time since the call's beginning, then the gap before each further one."""
+    if not answer.streamed:
+        return ()
+    times = [0.0, *(at for at, _ in body.chunks)]
+    return tuple(round(later - earlier, 3) for earlier, later in pairwise(times))

@@ -1,0 +1,96 @@
+"""Which conversation a call belongs to (DESIGN §6), found in bounded memory while calls run.
+
+A call continues an earlier one when its messages begin with that one's messages *followed by its answer*. Each message
+gets a hash chained to those before it, so "begins with" is one look-up per message. Equal first turns are different
+conversations: nothing is learnt of a request that was not answered.
+
+What clients change when they send history again is left out of the hash: white space around texts, cache markers,
+reasoning and signatures, how a tool call's arguments are spaced, the ids, empty messages and the cutting of a text
+into parts; and so are system messages, since agents put the time and the state of the workspace there.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+
+import orjson
+
+from addons.core.call import Message, Part
+
+DIGEST_BYTES = 16
+
+_TOOL_ROLES = {"tool": "user"}
+"""Anthropic sends tool results as the user's, OpenAI as the tool's own turn."""
+
+
+class Conversations:
+    """Remembers where at most `limit` answered calls ended, the longest unused forgotten first. One thread only."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._ends: OrderedDict[tuple[str | None, bytes], str] = OrderedDict()
+
+    def find(self, session: str | None, client: str | None, messages: Sequence[Message]) -> str | None:
+        """The session where the client names one, else the conversation of the longest answered beginning, else None."""
+        if session:
+            return session
+        for digest in reversed(list(_chain(messages))):
+            key = client, digest
+            if key in self._ends:
+                self._ends.move_to_end(key)
+                return self._ends[key]
+        return None
+
+    def learn(self, conversation_id: str, client: str | None, messages: Sequence[Message], answer: Sequence[Message]) -> None:
+        """That `messages` were answered by `answer` in this conversation; without an answer nothing is learnt."""
+        if not any(_content(message) for message in answer):
+            return
+        key = client, _last(_chain([*messages, *answer]))
+        self._ends[key] = conversation_id
+        self._ends.move_to_end(key)
+        while len(self._ends) > self._limit:
+            self._ends.popitem(last=False)
+
+
+def _chain(messages: Iterable[Message]) -> Iterator[bytes]:
+    """One digest per turn that says anything; turns of one role in a row are one turn (their parts are hashed singly)."""
+    digest = b""
+    for message in messages:
+        if message.role == "system":
+            continue
+        role = _TOOL_ROLES.get(message.role, message.role)
+        for content in _content(message):
+            digest = blake2b(digest + role.encode() + b"\0" + content, digest_size=DIGEST_BYTES).digest()
+            yield digest
+
+
+def _last(digests: Iterable[bytes]) -> bytes:
+    last = b""
+    for digest in digests:
+        last = digest
+    return last
+
+
+def _content(message: Message) -> list[bytes]:
+    """What is compared of a message: its joined text, then its tool calls and results in order."""
+    text = "".join(part.text or "" for part in message.parts if part.kind in {"text", "refusal"}).strip()
+    others = [_compared(part) for part in message.parts if part.kind in {"tool_call", "tool_result", "image", "audio", "file"}]
+    return [b"text\0" + text.encode("utf-8", "surrogatepass")] * bool(text) + others
+
+
+def _compared(part: Part) -> bytes:
+    data = part.data or {}
+    if part.kind == "tool_call":
+        return b"tool_call\0" + str(data.get("name")).encode("utf-8", "surrogatepass") + b"\0" + _arguments(part.text or "")
+    if part.kind == "tool_result":
+        return b"tool_result\0" + (part.text or "").strip().encode("utf-8", "surrogatepass")
+    return orjson.dumps([part.kind, data.get("media_type"), data.get("bytes"), data.get("url")], default=str)
+
+
+def _arguments(text: str) -> bytes:
+    try:
+        return orjson.dumps(orjson.loads(text or "{}"), option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return text.strip().encode("utf-8", "surrogatepass")  # arguments that are no JSON are compared as they stand

@@ -1,0 +1,199 @@
+"""From what the event loop collected of a call to what is stored of it: `Digest(...)(CallRecord) -> StoredCall`.
+
+    wire bytes ── encodings ──► decoded ── dialects ──► readings ──► the columns of `calls`
+                                   └────── redaction ──► bodies, headers, messages, texts
+
+Readings are made of the true bytes (conversations are told apart by them); whatever leaves here was masked before it
+was cut. Runs in the writer's thread, one call at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from addons.core.call import AnswerReading, CallRecord, CapturedBody, Message, Outcome, RequestReading, SqlValue, StoredBody, StoredCall
+from addons.core.captured import Answer, decoded, deltas_ms, header, read_answer, ttft_ms
+from addons.core.conversations import Conversations
+from addons.core.dialects import read_request
+from addons.core.pricing import Prices
+from addons.core.redaction.cleaner import Cleaner
+from addons.core.redaction.redactor import Redactor
+
+EXCERPT_CHARACTERS = 300
+"""Of `prompt` and `response` (DESIGN §6)."""
+
+ERROR_CHARACTERS = 2000
+"""Of `error`: some providers repeat the whole request in their message."""
+
+END_IS_MANDATORY = frozenset({"anthropic.messages", "openai.responses"})
+"""Dialects whose streams end with an event of their own (message_stop; response.completed, .incomplete or .failed). Others
+end with `[DONE]` or nothing at all, which compatible servers leave out."""
+
+
+class Digest:
+    """Parses, prices and masks. `max_body` is in bytes; without `keep_bodies` no body, message or excerpt is kept."""
+
+    def __init__(self, redactor: Redactor, prices: Prices, conversations: Conversations, keep_bodies: bool, max_body: int) -> None:
+        self._redactor = redactor
+        self._prices = prices
+        self._conversations = conversations
+        self._keep_bodies = keep_bodies
+        self._max_body = max_body
+
+    def __call__(self, record: CallRecord) -> StoredCall:
+        """What to store of one call. Bodies that cannot be decoded or parsed leave their columns NULL."""
+        cleaner = Cleaner(self._redactor)
+        sent = decoded(record.request)
+        request = read_request(record.api, record.path, sent)
+        answer = read_answer(record, request.stream)
+        row = self._row(record, request, answer, cleaner)
+        kept = self._kept(record, sent, request, answer, cleaner) if self._keep_bodies else {}
+        if kept:
+            asked, answers = kept["messages"][: len(request.messages)], kept["messages"][len(request.messages) :]
+            row |= {"prompt": _excerpt(_last_of_user(asked)), "response": _excerpt(answers)}
+        row["redactions"] = len(cleaner.notes)
+        timings = deltas_ms(record.response, answer)
+        return StoredCall(row, tuple(record.attempts), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
+
+    def _row(self, record: CallRecord, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
+        """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
+        model = record.asked_model or request.model
+        served = record.served_model or (model if record.attempts else None)
+        said = answer.reading
+        return {
+            **_identity(record, self._conversation(record, request, said, cleaner), cleaner),
+            "provider": record.provider,
+            "upstream": record.upstream,
+            "api": record.api,
+            "model": cleaner.text(model, "request.model"),
+            "served_model": cleaner.text(served, "request.model"),
+            "response_model": cleaner.text(said.model, "response.model"),
+            "route": record.route,
+            "decision": cleaner.text(record.decision, "decision"),
+            "stream": int(request.stream or answer.streamed),
+            "status": record.status,
+            **_ending(record, answer, cleaner),
+            **self._usage(record, said, (said.model, served, model)),
+            "key_hint": record.key_hint,
+            "attempts": len(record.attempts),
+            "redactions": 0,
+            "n_messages": len(request.messages),
+            "n_tool_calls": sum(part.kind == "tool_call" for message in said.messages for part in message.parts),
+            "request_bytes": record.request.size,
+            "response_bytes": record.response.size,
+            "connect_ms": record.connect_ms,
+            "ttfb_ms": record.ttfb_ms,
+            "ttft_ms": ttft_ms(record.response, answer),
+            "duration_ms": record.duration_ms,
+            "prompt": None,
+            "response": None,
+        }
+
+    def _conversation(self, record: CallRecord, request: RequestReading, answer: AnswerReading, cleaner: Cleaner) -> str:
+        session = cleaner.text(record.session or request.session, "request.session")
+        client = record.client or record.user_agent
+        found = self._conversations.find(session, client, request.messages) or record.id
+        for choice in answer.messages:  # any of several choices may be the one that the client goes on with
+            self._conversations.learn(found, client, request.messages, [choice])
+        return found
+
+    def _usage(self, record: CallRecord, answer: AnswerReading, models: tuple[str | None, ...]) -> dict[str, SqlValue]:
+        usage = answer.usage
+        cost, source = usage.cost_usd, "reported"
+        if cost is None:
+            cost, source = self._prices.cost(record.provider, models, usage, record.started_ms), "priced"
+        return {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cache_read_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "tokens_source": "reported" if usage.known else None,
+            "cost_usd": cost,
+            "cost_source": None if cost is None else source,
+        }
+
+    def _kept(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, Any]:
+        """The fields of StoredCall that hold content, masked: bodies, messages, answers."""
+        bodies = [self._body("request", record.request, sent, cleaner)]
+        if record.status is not None or record.response.headers or record.response.size:
+            bodies.append(self._body("response", record.response, answer.content, cleaner))
+        asked = cleaner.messages(request.messages, "request.messages", "request.body")
+        answers = cleaner.messages(answer.reading.messages, "response.messages", "response.body")
+        return {"bodies": tuple(bodies), "messages": (*asked, *answers), "answers": len(answers)}
+
+    def _body(self, kind: Literal["request", "response"], body: CapturedBody, content: bytes, cleaner: Cleaner) -> StoredBody:
+        clean = cleaner.body(content, header(body.headers, "content-type"), f"{kind}.body", body.truncated)
+        return StoredBody(
+            kind=kind,
+            headers=cleaner.headers(body.headers, f"{kind}.header"),
+            content=clean[: self._max_body],
+            encoding=header(body.headers, "content-encoding"),
+            size=body.size,
+            truncated=body.truncated or len(clean) > self._max_body,
+            redacted=clean != content,
+        )
+
+
+def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dict[str, SqlValue]:
+    user_agent = cleaner.text(record.user_agent, "request.header.user-agent")
+    started = datetime.fromtimestamp(record.started_ms / 1000, UTC)
+    return {
+        "id": record.id,
+        "started_at": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ts_ms": record.started_ms,
+        "conversation_id": conversation_id,
+        "replay_of": record.replay_of,
+        "client": cleaner.text(record.client, "client") or _first_product(user_agent),
+        "project": cleaner.text(record.project, "project"),
+        "tag": cleaner.text(record.tag, "tag"),
+        "user_agent": user_agent,
+        "method": record.method,
+        "host": record.host,
+        "path": cleaner.url(record.path, "request.path"),
+    }
+
+
+def _first_product(user_agent: str | None) -> str | None:
+    """The name of the first product of a User-Agent (RFC 9110 §10.1.5): `claude-cli` of `claude-cli/1.0 (external)`."""
+    words = (user_agent or "").split()
+    return words[0].partition("/")[0] or None if words else None
+
+
+def _ending(record: CallRecord, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
+    """How the call ended; the record's own word about an error goes before the answer's."""
+    kind, message = record.error_type, record.error
+    if kind is None and message is None:
+        kind, message = answer.reading.error_type, answer.reading.error
+    return {
+        "outcome": _outcome(record, answer),
+        "error_type": cleaner.text(kind, "error", ERROR_CHARACTERS),
+        "error": cleaner.text(message, "error", ERROR_CHARACTERS),
+        "finish_reason": answer.reading.finish_reason,
+    }
+
+
+def _outcome(record: CallRecord, answer: Answer) -> Outcome:
+    """An answer whose bytes ended well may still have broken off: without its dialect's end, or with an error event."""
+    if record.outcome != "ok" or not answer.streamed:
+        return record.outcome
+    if answer.reading.error_type or answer.reading.error:
+        return "error" if answer.reading.first_content is None else "partial"
+    cut = answer.whole and not answer.reading.finished and record.api in END_IS_MANDATORY
+    return "partial" if cut else "ok"
+
+
+def _last_of_user(messages: Iterable[Message]) -> list[Message]:
+    spoken = [message for message in messages if message.role == "user" and _text_of([message])]
+    return spoken[-1:]
+
+
+def _text_of(messages: Iterable[Message]) -> str:
+    return "\n".join(part.text for message in messages for part in message.parts if part.kind in {"text", "refusal"} and part.text)
+
+
+def _excerpt(messages: Iterable[Message]) -> str | None:
+    """The beginning of what the (already masked) messages say."""
+    return _text_of(messages)[:EXCERPT_CHARACTERS] or None

@@ -1,0 +1,7 @@
+"""Redaction of what is stored: `Redactor` over rules (data), exact strings and names.
+
+names ── headers, cookies, query parameters ─┐
+rules ── scanner: shapes in bytes ───────────┼── redactor: masks, notes
+exact ── configured keys in every escaping ──┤
+streams: secrets cut over the events ────────┘
+"""

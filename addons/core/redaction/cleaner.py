@@ -1,0 +1,63 @@
+"""The redactor with a memory: everything that is stored of one call is cleaned through one of these, which keeps the notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from addons.core.call import Headers, Message, Part, RedactionNote
+from addons.core.redaction.redactor import Redactor
+
+
+class Cleaner:
+    """`notes` has one entry per masked place so far. `where` as in RedactionNote."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.notes: list[RedactionNote] = []
+        self._redactor = redactor
+
+    def text(self, text: str | None, where: str, limit: int | None = None) -> str | None:
+        """Masked first, then cut to `limit` characters; without lone surrogates, which no database takes."""
+        if text is None:
+            return None
+        clean, notes = self._redactor.text(text, where)
+        self.notes += notes
+        return _storable(clean)[:limit]
+
+    def url(self, path: str, where: str) -> str:
+        clean, notes = self._redactor.url(path, where)
+        self.notes += notes
+        return _storable(clean)
+
+    def headers(self, pairs: Headers, where: str) -> Headers:
+        clean, notes = self._redactor.headers(pairs, where)
+        self.notes += notes
+        return tuple((_storable(name), _storable(value)) for name, value in clean)
+
+    def body(self, content: bytes, content_type: str | None, where: str, cut: bool) -> bytes:
+        clean, notes = self._redactor.body(content, content_type, where, cut)
+        self.notes += notes
+        return clean
+
+    def messages(self, messages: Sequence[Message], where: str, body: str) -> tuple[Message, ...]:
+        """Parts masked. A rule that the notes of the same `body` tell of already is not noted again."""
+        own = Cleaner(self._redactor)
+        clean = tuple(Message(message.role, tuple(own._part(part, where) for part in message.parts)) for message in messages)
+        known = {note.rule for note in self.notes if note.where == body}
+        self.notes += [note for note in own.notes if note.rule not in known]
+        return clean
+
+    def _part(self, part: Part, where: str) -> Part:
+        data = {key: self._value(value, where) for key, value in part.data.items()} if part.data else part.data
+        return Part(part.kind, self.text(part.text, where), data)
+
+    def _value(self, value: Any, where: str) -> Any:
+        if isinstance(value, str):
+            return self.url(value, where) if "://" in value else self.text(value, where)
+        if isinstance(value, dict):
+            return {key: self._value(child, where) for key, child in value.items()}
+        return [self._value(child, where) for child in value] if isinstance(value, list) else value
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

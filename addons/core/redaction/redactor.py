@@ -1,0 +1,116 @@
+"""The stored profile: whatever is kept of a call goes through here first, whole, before anything is cut off it.
+
+All methods return the cleaned value and one note per masked place; without a finding the very same value comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import unquote_plus
+
+from addons.core.call import Headers, RedactionNote
+from addons.core.redaction.exact import ExactStrings
+from addons.core.redaction.masking import MASK, mask, mask_credential, masked
+from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter
+from addons.core.redaction.scanner import Finding, merge, scan
+from addons.core.redaction.streams import comes_in_pieces, mask_across_events
+
+Notes = list[RedactionNote]
+
+_COOKIE_ATTRIBUTES = {"path", "domain", "expires", "max-age", "secure", "httponly", "samesite", "partitioned", "priority"}
+"""Attributes of Set-Cookie (RFC 6265 §5.2 and its successors); every other pair is a cookie."""
+
+
+class Redactor:
+    """Masks credentials by name, by exact value (`exact`: all configured keys, the user's strings) and by shape."""
+
+    def __init__(self, exact: Iterable[str] = ()) -> None:
+        self._exact = ExactStrings(exact)
+
+    def headers(self, pairs: Headers, where: str) -> tuple[Headers, Notes]:
+        """Header pairs with the same names in the same order; `where` is the prefix of the notes (`request.header`)."""
+        notes: Notes = []
+        kept = []
+        for name, value in pairs:
+            clean, found = self._header(name, value, f"{where}.{name.lower()}")
+            kept.append((name, clean))
+            notes += found
+        return (tuple(kept), notes) if notes else (pairs, notes)
+
+    def url(self, path_with_query: str, where: str = "request.path") -> tuple[str, Notes]:
+        """A path or URL: query parameters by name, values and shapes anywhere, also percent-encoded."""
+        path, mark, query = path_with_query.partition("?")
+        clean_path, notes = self._segments(path, "/", where)
+        parts = []
+        for part in query.split("&"):
+            clean, found = self._parameter(part, where)
+            parts.append(clean)
+            notes += found
+        joined, more = self.text(clean_path + mark + "&".join(parts), where)
+        return joined, notes + more
+
+    def text(self, text: str, where: str) -> tuple[str, Notes]:
+        """Any text: a message's part, an error, a header's value. Never cut it before."""
+        data, notes = self.body(text.encode("utf-8", "surrogatepass"), None, where)
+        return (data.decode("utf-8", "surrogatepass"), notes) if notes else (text, notes)
+
+    def body(self, content: bytes, content_type: str | None, where: str, cut: bool = False) -> tuple[bytes, Notes]:
+        """A content-decoded body; masked JSON stays JSON. `cut`: its end is missing, so a secret may be there in part."""
+        notes: Notes = []
+        if comes_in_pieces(content, content_type):  # first: of a cut secret the scan of the whole would take one piece for all of it
+            content, rules = mask_across_events(content, self._find)
+            notes = [_note(rule, where) for rule in rules]
+        if findings := self._find(content, cut):
+            content = masked(content, findings)
+            notes += [_note(found.rule, where) for found in findings]
+        return content, notes
+
+    def _find(self, data: bytes, cut: bool = False) -> list[Finding]:
+        return merge([*self._exact.find(data, cut), *scan(data, cut)])
+
+    def _header(self, name: str, value: str, where: str) -> tuple[str, Notes]:
+        if is_cookie_header(name):
+            clean = ";".join(_cookie(pair, name) for pair in value.split(";"))
+        elif is_credential_header(name):
+            clean = mask_credential(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        elif "?" in value and "://" in value:
+            return self.url(value, where)
+        else:
+            return self.text(value, where)
+        return (clean, [_note("credential-header", where)]) if clean != value else (value, [])
+
+    def _parameter(self, part: str, where: str) -> tuple[str, Notes]:
+        name, equals, value = part.partition("=")
+        if equals and value and not value.startswith("***") and is_credential_parameter(unquote_plus(name)):
+            return f"{name}={mask(value.encode('utf-8', 'surrogatepass')).decode()}", [_note("credential-parameter", where)]
+        return self._encoded(part, where)
+
+    def _segments(self, text: str, separator: str, where: str) -> tuple[str, Notes]:
+        notes: Notes = []
+        parts = []
+        for part in text.split(separator):
+            clean, found = self._encoded(part, where)
+            parts.append(clean)
+            notes += found
+        return separator.join(parts), notes
+
+    def _encoded(self, part: str, where: str) -> tuple[str, Notes]:
+        """A secret that shows only after percent-decoding takes the whole part with it."""
+        if "%" not in part:
+            return part, []
+        findings = self._find(unquote_plus(part).encode("utf-8", "surrogatepass"))
+        name, equals, _ = part.partition("=")
+        clean = name + equals + MASK.decode() if equals else MASK.decode()
+        return (clean, [_note(f.rule, where) for f in findings]) if findings else (part, [])
+
+
+def _cookie(pair: str, header: str) -> str:
+    name, equals, value = pair.partition("=")
+    attribute = header.lower() == "set-cookie" and name.strip().lower() in _COOKIE_ATTRIBUTES
+    if attribute or not pair.strip() or (equals and not value.strip()) or value.startswith("***"):
+        return pair
+    return name + equals + mask(value.strip().encode("utf-8", "surrogatepass")).decode() if equals else MASK.decode()
+
+
+def _note(rule: str, where: str) -> RedactionNote:
+    return RedactionNote(rule, where, "mask")

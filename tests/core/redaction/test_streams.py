@@ -1,0 +1,105 @@
+"""Secrets cut over the events of a stream are found at every cutting, and the stream stays a stream."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from addons.core.redaction.redactor import Redactor
+
+SECRET = "sk-" + "".join(random.Random(5).choices(string.ascii_letters + string.digits, k=38)) + "9z"
+
+Write = Callable[[Sequence[str]], bytes]
+
+
+def sse(make: Callable[[str], object]) -> Write:
+    return lambda pieces: (
+        b"".join(b"event: x\ndata: " + json.dumps(make(piece)).encode() + b"\n\n" for piece in pieces) + b"data: [DONE]\n\n"
+    )
+
+
+WIRES: dict[str, tuple[str, Write]] = {
+    "openai": (
+        "text/event-stream; charset=utf-8",
+        sse(lambda piece: {"id": "c1", "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}),
+    ),
+    "anthropic": (
+        "text/event-stream",
+        sse(lambda piece: {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}}),
+    ),
+    "responses": (
+        "text/event-stream",
+        sse(lambda piece: {"type": "response.output_text.delta", "item_id": "m1", "output_index": 0, "obfuscation": "aB3", "delta": piece}),
+    ),
+    "ollama": ("application/x-ndjson", lambda pieces: b"".join(json.dumps({"message": {"content": p}}).encode() + b"\n" for p in pieces)),
+    "gemini array": (
+        "application/json",
+        lambda pieces: json.dumps([{"candidates": [{"content": {"parts": [{"text": p}]}}]} for p in pieces], indent=2).encode(),
+    ),
+}
+
+
+def strings(content: bytes) -> str:
+    """All strings of all events, joined."""
+    found: list[str] = []
+
+    def walk(value: object) -> None:
+        if isinstance(value, dict):
+            for child in value.values():
+                walk(child)
+        elif isinstance(value, list):
+            for child in value:
+                walk(child)
+        elif isinstance(value, str):
+            found.append(value)
+
+    texts = [content] if content.startswith(b"[") else [line.removeprefix(b"data: ") for line in content.split(b"\n")]
+    for text in texts:
+        if text.startswith((b"{", b"[")) and text != b"[DONE]":
+            walk(json.loads(text))
+    return "".join(found)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_every_cut_in_two_and_single_characters(wire: str) -> None:
+    """However the pieces are cut, the joined strings no longer hold the secret, nor most of it; what stood around it stays."""
+    content_type, write = WIRES[wire]
+    text = f"your key: {SECRET}, keep it"
+    cuttings = [[text[:at], text[at:]] for at in range(1, len(text))] + [list(text), [text]]
+    for pieces in cuttings:
+        clean, notes = Redactor().body(write(pieces), content_type, "response.body")
+        kept = "".join(c for c in strings(clean) if c in string.ascii_letters + string.digits + "*")
+        assert SECRET not in strings(clean) and SECRET[8:30] not in kept, pieces
+        assert "***9z" in kept or f"***{SECRET[-4:]}" in kept
+        assert kept.count("***") == 1
+        assert notes and {note.where for note in notes} == {"response.body"}
+
+
+def test_other_events_keep_their_bytes() -> None:
+    """Only the events that held a piece are written anew; without a secret the very same body comes back."""
+    odd = b'data: {"a" :  "b"}\r\n\r\n: ping\n\ndata: not json\n\n'
+    wire = WIRES["openai"][1]
+    assert Redactor().body(odd, "text/event-stream", "x")[0] is odd
+    clean, _ = Redactor().body(odd + wire([SECRET[:10], SECRET[10:]]), "text/event-stream", "x")
+    assert clean.startswith(odd)
+
+
+def test_two_choices_side_by_side() -> None:
+    """Pieces of different choices are not joined, pieces of the same one are."""
+    events = []
+    for at in range(0, len(SECRET), 7):
+        for index in (0, 1):
+            events.append({"choices": [{"index": index, "delta": {"content": SECRET[at : at + 7]}}]})
+    content = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    clean, notes = Redactor().body(content, "text/event-stream", "x")
+    assert len(notes) == 2 and SECRET[7:14].encode() not in clean
+
+
+def test_opaque_values_are_not_joined() -> None:
+    """Ids and signatures that happen to make a secret when joined are left alone."""
+    content = b"".join(b"data: " + json.dumps({"id": SECRET[at : at + 5]}).encode() + b"\n\n" for at in range(0, len(SECRET), 5))
+    assert Redactor().body(content, "text/event-stream", "x") == (content, [])
