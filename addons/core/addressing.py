@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ from addons.core.providers import PROVIDERS, STANDARD, Api, identify, identify_a
 
 SESSION_HEADERS = ("x-turnpike-session", "x-claude-code-session-id", "session-id", "session_id", "thread-id", "x-session-id")
 """Where clients name their session, ours first (Claude Code, Codex, opencode)."""
+
+
+_OLD_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}")
+"""What resolvers still take as inet_aton(3) did (`127.1`, `0x7f000001`); nobody in good faith writes it."""
 
 
 class UnknownUpstream(ValueError):
@@ -64,12 +69,28 @@ def _identify(provider: str, method: str, path: str) -> Api | None:
 
 def is_loopback(address: str) -> bool:
     """Is this IP address (mapped IPv4 and a zone included) one of this machine's loopback ones? False for names."""
+    ip = _ip(address)
+    return ip is not None and ip.is_loopback
+
+
+def is_this_machine(host: str) -> bool:
+    """Does this host, as a client writes it, lead to this machine? Also what only looks otherwise: 0.0.0.0, `127.1`, `x.localhost`.
+
+    A DNS name that resolves to loopback is not known here.
+    """
+    bare = host.lower().rstrip(".")
+    if bare == "localhost" or bare.endswith(".localhost"):  # RFC 6761 §6.3
+        return True
+    ip = _ip(bare)
+    return bool(_OLD_IPV4.fullmatch(bare)) if ip is None else ip.is_loopback or ip.is_unspecified
+
+
+def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def host_name(authority: str) -> str:

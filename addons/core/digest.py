@@ -10,6 +10,7 @@ was cut. Runs in the writer's thread, one call at a time.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -55,7 +56,9 @@ class Digest:
             row |= {"prompt": _excerpt(_last_of_user(asked)), "response": _excerpt(answers)}
         row["redactions"] = len(cleaner.notes)
         timings = deltas_ms(record.response, answer)
-        return StoredCall(row, tuple(record.attempts), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
+        served = row["served_model"]
+        attempts = (replace(attempt, model=str(served)) if served and attempt.model is None else attempt for attempt in record.attempts)
+        return StoredCall(row, tuple(attempts), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
     def _row(self, record: CallRecord, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""

@@ -164,9 +164,25 @@ def test_no_secret_is_left_anywhere() -> None:
     assert secrets_of(stored) == []
     assert KEY[:9] not in repr(stored)
     assert stored.row["redactions"] == len(stored.redactions) > 8
-    assert {"request.body", "response.body", "request.path", "request.header.authorization"} <= {note.where for note in stored.redactions}
+    assert {"request.body", "response.body", "request.path"} <= {note.where for note in stored.redactions}
     assert [stored_body.redacted for stored_body in stored.bodies] == [True, True]
     json.loads(stored.bodies[0].content)
+
+
+def test_a_credential_in_its_own_header_is_masked_without_a_note() -> None:
+    """Every call has one; notes are for what should be looked at."""
+    given = chat()
+    given.request.headers = (("Authorization", f"Bearer {KEY}"), ("X-Custom", f"see {KEY}"))
+    stored = digest()(given)
+    assert KEY not in repr(stored)
+    assert [note.where for note in stored.redactions] == ["request.header.x-custom"]
+    assert stored.row["redactions"] == 1
+
+
+def test_an_attempt_tells_the_model_that_was_sent() -> None:
+    """Also where no route gave another name."""
+    given = chat(attempts=[AttemptRecord(1, "main", "h"), AttemptRecord(2, "openrouter", "h", "openai/gpt-4o")])
+    assert [attempt.model for attempt in digest()(given).attempts] == ["gpt-4o", "openai/gpt-4o"]
 
 
 def test_excerpt_is_masked_before_it_is_cut() -> None:

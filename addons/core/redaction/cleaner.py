@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from addons.core.call import Headers, Message, Part, RedactionNote
-from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.redactor import CREDENTIAL_HEADER, Redactor
 
 
 class Cleaner:
@@ -31,7 +31,8 @@ class Cleaner:
 
     def headers(self, pairs: Headers, where: str) -> Headers:
         clean, notes = self._redactor.headers(pairs, where)
-        self.notes += notes
+        # A credential in the header made for it is what every call has: noted, it would drown what should be looked at.
+        self.notes += [note for note in notes if note.rule != CREDENTIAL_HEADER]
         return tuple((_storable(name), _storable(value)) for name, value in clean)
 
     def body(self, content: bytes, content_type: str | None, where: str, cut: bool) -> bytes:

@@ -17,6 +17,9 @@ from addons.core.redaction.streams import comes_in_pieces, mask_across_events
 
 Notes = list[RedactionNote]
 
+CREDENTIAL_HEADER = "credential-header"
+"""The rule of what is masked for the name of its header alone."""
+
 _COOKIE_ATTRIBUTES = {"path", "domain", "expires", "max-age", "secure", "httponly", "samesite", "partitioned", "priority"}
 """Attributes of Set-Cookie (RFC 6265 §5.2 and its successors); every other pair is a cookie."""
 
@@ -77,7 +80,7 @@ class Redactor:
             return self.url(value, where)
         else:
             return self.text(value, where)
-        return (clean, [_note("credential-header", where)]) if clean != value else (value, [])
+        return (clean, [_note(CREDENTIAL_HEADER, where)]) if clean != value else (value, [])
 
     def _parameter(self, part: str, where: str) -> tuple[str, Notes]:
         name, equals, value = part.partition("=")
