@@ -42,6 +42,7 @@ def exposition(state: State) -> str:
         ("queue_bytes", "gauge", "Bytes of the calls that wait to be written.", stats.queued_bytes),
         ("rows_written_total", "counter", "Calls written to the database.", stats.written),
         ("bodies_dropped_total", "counter", "Bodies given up since the disk did not follow.", stats.dropped_bodies),
+        ("rows_dropped_total", "counter", "Calls given up since the disk did not follow for long.", stats.dropped_rows),
     ):
         lines += _family(f"turnpike_{name}", kind, text, [f"turnpike_{name} {value}"])
     return "\n".join(lines) + "\n"

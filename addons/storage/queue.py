@@ -1,0 +1,103 @@
+"""What waits to be written: filled by the event loop, emptied by the writer's thread, bounded in bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from addons.core.call import CallRecord, CapturedBody
+from addons.storage.store import Store
+
+Action = Callable[[Store], None]
+"""Something to write that is no call; done in the writer's thread."""
+
+Entry = tuple[CallRecord | Action, int]
+"""What waits, and the bytes it is counted with."""
+
+ROW_BYTES = 4096
+"""What a record is counted with besides its bodies: about its own objects and headers."""
+
+CHUNK_BYTES = 120
+"""One (time, length) pair of CapturedBody.chunks."""
+
+
+class RecordQueue:
+    """First in, first out. Above `limit_bytes` records come in without their bodies; above twice that not at all."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._changed = threading.Condition()
+        self._entries: deque[Entry] = deque()
+        self._closed = False
+        self.bytes = 0  # of all that waits or is being written
+        self.dropped_bodies = 0
+        self.dropped_rows = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def put(self, record: CallRecord) -> bool:
+        """Takes a record in, without its bodies when they do not fit. False: closed, or no room for even a row."""
+        with self._changed:
+            cost = _cost(record)
+            if self.bytes + cost > self._limit:
+                self.dropped_bodies += sum(body.size > 0 for body in (record.request, record.response))
+                record.request, record.response = _without_content(record.request), _without_content(record.response)
+                cost = _cost(record)
+            return self._append(record, cost)
+
+    def put_action(self, action: Action) -> bool:
+        """Takes an action in, under the same bound as a row. False: closed, or no room."""
+        with self._changed:
+            return self._append(action, ROW_BYTES)
+
+    def take(self, deadline: float | None) -> Entry | None:
+        """The next entry, waited for until `deadline` (time.monotonic; None: for ever). None: nothing came, or closed and empty."""
+        with self._changed:
+            while not self._entries and not self._closed:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    return None
+                self._changed.wait(remaining)
+            return self._entries.popleft() if self._entries else None
+
+    def written(self, cost: int) -> None:
+        """What was taken out is on disk: its bytes are free."""
+        with self._changed:
+            self.bytes -= cost
+
+    def close(self) -> None:
+        """Nothing more comes in; what waits can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def wait_closed(self, seconds: float) -> None:
+        """Sleeps, at most until the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    def _append(self, item: CallRecord | Action, cost: int) -> bool:
+        if self._closed or self.bytes + cost > 2 * self._limit:
+            self.dropped_rows += 1
+            return False
+        self._entries.append((item, cost))
+        self.bytes += cost
+        self._changed.notify_all()
+        return True
+
+
+def _cost(record: CallRecord) -> int:
+    bodies = (record.request, record.response)
+    return ROW_BYTES + sum(len(body.content) + len(body.tail) + CHUNK_BYTES * len(body.chunks) for body in bodies)
+
+
+def _without_content(body: CapturedBody) -> CapturedBody:
+    """Marked as cut, since `size` stays."""
+    return CapturedBody(headers=body.headers, size=body.size)

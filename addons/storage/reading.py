@@ -1,0 +1,68 @@
+"""Reading captures back, from any connection (a reader's, Datasette's, the store's own)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from hashlib import sha256
+from itertools import groupby
+from typing import Any
+
+import zstandard
+
+from addons.core.call import Message, Part, SqlValue, StoredBody
+from addons.storage.database import StoreError
+from addons.storage.segments import unpack
+
+_BODY = "SELECT kind, headers, encoding, sha256, size, truncated, redacted, segments FROM bodies WHERE call_id = ? AND kind = ?"
+_SEGMENTS = """
+SELECT s.codec, s.data, s.size FROM json_each(?) AS listed LEFT JOIN segments AS s ON s.id = listed.value ORDER BY listed.key
+"""
+_MESSAGES = """
+SELECT c.position, m.role, c.is_answer, p.kind, p.text, p.data
+FROM call_messages c JOIN messages m ON m.id = c.message_id LEFT JOIN parts p ON p.message_id = m.id
+WHERE c.call_id = ? ORDER BY c.position, p.n
+"""
+
+
+def read_call(connection: sqlite3.Connection, call_id: str) -> dict[str, SqlValue] | None:
+    """The columns of one call by name; None when there is no such call."""
+    cursor = connection.execute("SELECT * FROM calls WHERE id = ?", (call_id,))
+    row = cursor.fetchone()
+    return None if row is None else dict(zip((column[0] for column in cursor.description), row, strict=True))
+
+
+def read_body(connection: sqlite3.Connection, call_id: str, kind: str) -> StoredBody | None:
+    """A body with its segments joined; None when none was stored.
+
+    Raises StoreError when the joined bytes are not those that were stored (a damaged or half deleted database).
+    """
+    row = connection.execute(_BODY, (call_id, kind)).fetchone()
+    if row is None:
+        return None
+    stored_kind, headers, encoding, digest, size, truncated, redacted, segments = row
+    try:
+        content = b"".join(unpack(*segment) for segment in connection.execute(_SEGMENTS, (segments,)))
+    except (ValueError, TypeError, zstandard.ZstdError) as error:
+        raise StoreError(f"the {kind} body of call {call_id} cannot be read: {type(error).__name__}") from error
+    if sha256(content).hexdigest() != digest:
+        raise StoreError(f"the {kind} body of call {call_id} is not what was stored")
+    pairs = tuple((name, value) for name, value in json.loads(headers))
+    return StoredBody(stored_kind, pairs, content, encoding, size, bool(truncated), bool(redacted))
+
+
+def read_messages(connection: sqlite3.Connection, call_id: str) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """(messages of the request, messages of the answer) of one call; both empty when none were stored."""
+    asked: list[Message] = []
+    answered: list[Message] = []
+    rows: list[tuple[Any, ...]] = [tuple(row) for row in connection.execute(_MESSAGES, (call_id,))]
+    for _, group in groupby(rows, key=lambda row: row[0]):
+        of_message = list(group)
+        _, role, is_answer, *_ = of_message[0]
+        message = Message(role, tuple(_part(*row[3:]) for row in of_message if row[3] is not None))
+        (answered if is_answer else asked).append(message)
+    return tuple(asked), tuple(answered)
+
+
+def _part(kind: Any, text: str | None, data: str | None) -> Part:
+    return Part(kind, text, None if data is None else json.loads(data))

@@ -1,0 +1,293 @@
+"""The writer thread: takes records from the event loop, digests them, and commits what has gathered every 200 ms.
+
+    put ──► RecordQueue ──► gather (digest, until the interval is over) ──► Store.write ──► on_stored
+                                                                       ╰── disk in the way: the same batch again
+
+Nothing here raises into traffic. Digesting happens while the interval runs, so that the commit itself is short and
+a kill costs no more than the interval.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from addons.core.call import CallRecord, SqlValue, StoredCall
+from addons.storage.database import StorageFailure, StoreError
+from addons.storage.queue import Action, RecordQueue
+from addons.storage.store import Store
+from addons.storage.values import iso_time
+
+logger = logging.getLogger(__name__)
+
+COMMIT_INTERVAL_S = 0.2
+"""DESIGN §6: one commit at most every 200 ms."""
+
+LIMIT_BYTES = 256 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024  # more than this is committed at once, so that digests do not pile up beside the records
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+STOP_TIMEOUT_S = 10.0
+
+Digest = Callable[[CallRecord], StoredCall]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStats:
+    """`queued`: rows that wait; `queued_bytes`: with what is being written; `last_commit`: Unix time in seconds, None before the first."""
+
+    queued: int
+    queued_bytes: int
+    written: int
+    dropped_bodies: int
+    dropped_rows: int
+    last_error: str | None
+    last_commit: float | None
+
+
+@dataclass(slots=True)
+class _Batch:
+    calls: list[StoredCall] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    cost: int = 0
+
+
+class Writer:
+    """Everything taken in is written, also what waits when `stop` is called or the process ends without it.
+
+    The thread is a daemon, so that a disk that hangs cannot keep the process alive past `stop`'s timeout; an exit handler
+    calls `stop` where nobody did.
+    """
+
+    def __init__(
+        self,
+        store_path: Path,
+        digest: Digest,
+        on_stored: Callable[[StoredCall], None] | None = None,
+        *,
+        limit_bytes: int = LIMIT_BYTES,
+        open_store: Callable[[Path], Store] = Store,
+    ) -> None:
+        self._path, self._digest, self._on_stored, self._open_store = store_path, digest, on_stored, open_store
+        self._queue = RecordQueue(limit_bytes)
+        self._thread = threading.Thread(target=self._run, name="turnpike-writer", daemon=True)
+        self._opened = threading.Event()
+        self._open_error: StoreError | None = None
+        self._store: Store | None = None
+        self._error: str | None = None
+        self._refused = False
+        self._written = 0
+        self._commit_time: float | None = None
+        self._give_up_at: float | None = None
+
+    def start(self) -> None:
+        """Opens (or creates) the database and starts the thread. Raises StoreError when it cannot be opened."""
+        self._thread.start()
+        self._opened.wait()
+        if self._open_error:
+            raise self._open_error
+        atexit.register(self.stop)
+
+    def put(self, record: CallRecord) -> None:
+        """Takes a finished call; the record is the writer's from now on. Never blocks, never raises."""
+        self._note_taken(self._queue.put(record), f"call {record.id}")
+
+    def do(self, action: Action) -> None:
+        """Has `action(store)` done in the writer's thread, after what was put before it. Never blocks, never raises."""
+        self._note_taken(self._queue.put_action(action), "an action")
+
+    def stop(self, timeout: float = STOP_TIMEOUT_S) -> bool:
+        """Writes what was taken in and ends the thread. False when that took longer than `timeout` seconds."""
+        atexit.unregister(self.stop)
+        self._give_up_at = time.monotonic() + timeout
+        self._queue.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout + BACKOFF_S[0])
+        if self._thread.is_alive():
+            logger.error("the writer did not end within %g s: %d calls are lost", timeout, len(self._queue))
+        return not self._thread.is_alive() and not self._queue.bytes
+
+    def stats(self) -> WriterStats:
+        """Counts for /metrics."""
+        queue = self._queue
+        return WriterStats(
+            queued=len(queue),
+            queued_bytes=queue.bytes,
+            written=self._written,
+            dropped_bodies=queue.dropped_bodies,
+            dropped_rows=queue.dropped_rows,
+            last_error=self._error,
+            last_commit=self._commit_time,
+        )
+
+    def healthy(self) -> tuple[bool, str]:
+        """Can calls be recorded now? And if not, why; for /ready."""
+        if not self._thread.is_alive():
+            return False, "the writer does not run"
+        return (False, f"the database cannot be written: {self._error}") if self._error else (True, "ok")
+
+    def _note_taken(self, taken: bool, what: str) -> None:
+        if not taken and not self._refused:
+            reason = "has stopped" if self._queue.closed else "has no room left"
+            logger.error("the writer %s: %s and those after it are not recorded", reason, what)
+        self._refused = not taken
+
+    def _run(self) -> None:
+        try:
+            self._store = self._open_store(self._path)
+        except StoreError as error:
+            self._open_error = error
+            return
+        finally:
+            self._opened.set()
+        try:
+            self._write_all()
+        finally:
+            self._close_store()
+
+    def _write_all(self) -> None:
+        """Batch after batch until the queue is closed and empty."""
+        next_commit = 0.0
+        while batch := self._gather(next_commit):
+            next_commit = time.monotonic() + COMMIT_INTERVAL_S
+            if not self._commit(batch):
+                logger.error("stopped while the database could not be written: %d calls are lost", len(batch.calls) + len(self._queue))
+                return
+
+    def _gather(self, next_commit: float) -> _Batch | None:
+        """Waits for a first entry, then digests all that comes until the next commit is due. None: closed and empty.
+
+        After a commit that took longer than the interval, what waits is still gathered for one interval: else every
+        batch under load would be a batch of one.
+        """
+        batch = _Batch()
+        entry = self._queue.take(None)
+        full_at = max(next_commit, time.monotonic() + COMMIT_INTERVAL_S)
+        while entry:
+            item, cost = entry
+            batch.cost += cost
+            if isinstance(item, CallRecord):
+                batch.calls.append(self._digested(item))
+            else:
+                batch.actions.append(item)
+            if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):
+                break
+            entry = self._queue.take(next_commit)
+        return batch if batch.cost else None
+
+    def _digested(self, record: CallRecord) -> StoredCall:
+        try:
+            return self._digest(record)
+        except Exception as error:  # its message may quote a secret, its class may not; the row is not lost
+            logger.error("call %s is stored with its plain facts only: %s", record.id, type(error).__name__)
+            return plain_facts(record)
+
+    def _commit(self, batch: _Batch) -> bool:
+        """Writes a batch, again and again while the disk is in the way. False: given up, since the writer must stop."""
+        tries = 0
+        while not self._write(batch):
+            if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+                return False
+            self._pause(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+            tries += 1
+        self._queue.written(batch.cost)
+        self._written += len(batch.calls)
+        self._commit_time = time.time()
+        self._tell(batch)
+        return True
+
+    def _write(self, batch: _Batch) -> bool:
+        try:
+            store = self._current_store()
+            store.write(batch.calls)
+            while batch.actions:
+                self._act(store, batch.actions[0])
+                del batch.actions[0]
+        except StoreError as error:
+            self._set_error(str(error))
+            return False
+        except Exception as error:  # a fault of our own must cost a try, not the thread with all later calls
+            self._set_error(type(error).__name__)
+            self._close_store()
+            return False
+        self._set_error(None)
+        return True
+
+    def _act(self, store: Store, action: Action) -> None:
+        try:
+            action(store)
+        except StorageFailure:
+            raise
+        except Exception as error:  # an action that cannot be done must not hold up the calls behind it
+            logger.error("an action on the database failed: %s", type(error).__name__)
+
+    def _current_store(self) -> Store:
+        """The store, opened anew when its file was deleted or replaced while we run."""
+        if self._store and self._store.replaced:
+            logger.warning("the database was replaced or deleted: %s is opened anew", self._path)
+            self._close_store()
+        if self._store is None:
+            self._store = self._open_store(self._path)
+        return self._store
+
+    def _close_store(self) -> None:
+        if self._store:
+            self._store.close()
+        self._store = None
+
+    def _pause(self, seconds: float) -> None:
+        if self._queue.closed:
+            time.sleep(min(seconds, BACKOFF_S[0]))
+        else:
+            self._queue.wait_closed(seconds)
+
+    def _set_error(self, error: str | None) -> None:
+        """Said once per change, not once per try."""
+        if error != self._error:
+            if error:
+                logger.error("the database cannot be written, calls are kept in memory meanwhile: %s", error)
+            else:
+                logger.warning("the database can be written again")
+        self._error = error
+
+    def _tell(self, batch: _Batch) -> None:
+        for call in batch.calls if self._on_stored else ():
+            try:
+                self._on_stored(call)  # type: ignore[misc]  # checked one line above, mypy does not follow it
+            except Exception as error:  # a listener's fault; the row is safe
+                logger.error("after storing call %s: %s", call.row.get("id"), type(error).__name__)
+
+
+def plain_facts(record: CallRecord) -> StoredCall:
+    """A row without reading or masking anything: nothing here was written by the client, but for the path without its query."""
+    row: dict[str, SqlValue] = {
+        "id": record.id,
+        "started_at": iso_time(record.started_ms),
+        "ts_ms": record.started_ms,
+        "conversation_id": record.id,
+        "replay_of": record.replay_of,
+        "method": record.method,
+        "host": record.host,
+        "path": record.path.partition("?")[0],
+        "provider": record.provider,
+        "upstream": record.upstream,
+        "api": record.api,
+        "model": record.asked_model,
+        "served_model": record.served_model,
+        "route": record.route,
+        "status": record.status,
+        "outcome": record.outcome,
+        "error_type": "digest_failed",
+        "key_hint": record.key_hint,
+        "attempts": len(record.attempts),
+        "request_bytes": record.request.size,
+        "response_bytes": record.response.size,
+        "connect_ms": record.connect_ms,
+        "ttfb_ms": record.ttfb_ms,
+        "duration_ms": record.duration_ms,
+    }
+    return StoredCall(row=row, attempts=tuple(record.attempts))

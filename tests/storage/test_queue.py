@@ -1,0 +1,66 @@
+"""addons/storage/queue.py: order and bounds."""
+
+from __future__ import annotations
+
+import time
+
+from addons.core.call import CallRecord
+from addons.storage.queue import ROW_BYTES, RecordQueue
+from tests.storage.support import call_record
+
+
+def taken(queue: RecordQueue) -> CallRecord:
+    """The next record, which must be there."""
+    entry = queue.take(time.monotonic())
+    assert entry and isinstance(entry[0], CallRecord)
+    return entry[0]
+
+
+def test_first_in_is_first_out() -> None:
+    """Records leave in the order they came, then there is nothing."""
+    queue = RecordQueue(1_000_000)
+    records = [call_record() for _ in range(3)]
+    assert all(queue.put(record) for record in records)
+    assert [taken(queue) for _ in records] == records
+    assert queue.take(time.monotonic()) is None
+
+
+def test_above_the_limit_bodies_go_and_rows_stay() -> None:
+    """A record that does not fit loses its content, keeps its size and is thereby marked as cut."""
+    queue = RecordQueue(20_000)
+    for _ in range(3):
+        assert queue.put(call_record(b"x" * 10_000))
+    records = [taken(queue) for _ in range(3)]
+    assert [len(record.request.content) for record in records] == [10_000, 0, 0]
+    assert [record.request.truncated for record in records] == [False, True, True]
+    assert {record.request.size for record in records} == {10_000}
+    assert records[2].request.headers
+    assert queue.dropped_bodies == 2
+
+
+def test_rows_too_have_an_end() -> None:
+    """Above twice the limit nothing is taken, and it is counted: memory stays bounded with a disk that is gone."""
+    queue = RecordQueue(2 * ROW_BYTES)
+    assert [queue.put(call_record(b"")) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert queue.dropped_rows == 2
+    assert queue.bytes == 4 * ROW_BYTES
+
+
+def test_room_is_free_only_when_written() -> None:
+    """What was taken out and is not on disk yet still counts."""
+    queue = RecordQueue(1_000_000)
+    queue.put(call_record(b"x" * 1000))
+    entry = queue.take(None)
+    assert entry and queue.bytes == entry[1] == 1000 + ROW_BYTES
+    queue.written(entry[1])
+    assert queue.bytes == 0
+
+
+def test_a_closed_queue_gives_what_it_has_and_takes_nothing() -> None:
+    """Closing loses nothing and wakes whoever waits."""
+    queue = RecordQueue(1_000_000)
+    queue.put(call_record())
+    queue.close()
+    assert not queue.put(call_record())
+    assert queue.take(None)
+    assert queue.take(None) is None

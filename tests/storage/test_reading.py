@@ -1,0 +1,50 @@
+"""addons/storage/reading.py: bodies and messages come back, or an error does."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from addons.core.call import Message, Part
+from addons.storage.database import StoreError, open_reader
+from addons.storage.reading import read_messages
+from addons.storage.store import Store
+from tests.storage.support import full_call, say, stored_call
+
+DAMAGE = {
+    "a segment is gone": "DELETE FROM segments",
+    "a segment is another": "UPDATE segments SET codec = 'raw', data = 'other'",
+    "the list is short": "UPDATE bodies SET segments = '[]'",
+    "a segment is cut": "UPDATE segments SET codec = 'zstd', data = substr(data, 1, 10)",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_body_is_an_error_and_no_content(store: Store, name: str) -> None:
+    """Bytes that are not those that were stored are not given out."""
+    call = full_call()
+    store.write([call])
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute(DAMAGE[name])
+        connection.commit()
+    with pytest.raises(StoreError, match=r"cannot be read|not what was stored"):
+        store.body(str(call.row["id"]), "request")
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
+    """No call, no body."""
+    assert store.call("nothing") is None
+    assert store.body("nothing", "request") is None
+
+
+def test_messages_keep_their_parts_and_data(store: Store) -> None:
+    """Tool calls, empty messages and several answers come back as they were, in order."""
+    call = Part("tool_call", '{"q":1}', {"id": "t1", "name": "find"})
+    asked = (say("system", "s"), Message("user", (Part("text", "a"), Part("image", None, {"media_type": "image/png", "bytes": 3}))))
+    answered = (Message("assistant", (call,)), Message("assistant", ()))
+    stored = stored_call(messages=asked + answered, answers=2)
+    store.write([stored])
+    with closing(open_reader(store.path)) as connection:
+        assert read_messages(connection, str(stored.row["id"])) == (asked, answered)

@@ -1,0 +1,132 @@
+"""addons/storage/store.py: batches, poisoned calls, a disk that is in the way."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import string
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from addons.core.call import AttemptRecord, Message, Part
+from addons.storage.database import StorageFailure, open_reader
+from addons.storage.reading import read_messages
+from addons.storage.store import Store
+from tests.storage.support import body, full_call, rows, say, stored_call
+
+
+def test_a_call_is_read_back_whole(store: Store) -> None:
+    """Row, bodies, headers with doubles, messages, attempts, timings and redactions."""
+    call = full_call()
+    call_id = str(call.row["id"])
+    store.write([call])
+    row = store.call(call_id)
+    assert row and row | call.row == row and row["pinned"] == 0 and str(row["stored_at"]).endswith("Z")
+    assert (store.body(call_id, "request"), store.body(call_id, "response")) == call.bodies
+    with closing(open_reader(store.path)) as connection:
+        assert read_messages(connection, call_id) == (call.messages[:2], call.messages[2:])
+    assert rows(store, "SELECT * FROM attempts") == [(call_id, 1, "openai", "api.openai.com", "gpt-4o", "abcd", 200, None, 0.0, 120.0)]
+    assert rows(store, "SELECT * FROM stream_timings") == [(call_id, "[1.0,2.5]")]
+    assert rows(store, 'SELECT call_id, rule, "where", action FROM redactions') == [(call_id, "cookie", "request.header.cookie", "mask")]
+
+
+def test_a_second_write_of_a_call_is_ignored(store: Store) -> None:
+    """The first one stays, with all that belongs to it."""
+    call = full_call()
+    store.write([call, call])
+    store.write([replace(call, row=call.row | {"status": 500})])
+    assert rows(store, "SELECT status FROM calls") == [(200,)]
+    assert rows(store, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+POISON: dict[str, dict[str, Any]] = {
+    "half surrogates in a message": {"messages": (say("user", "\ud83d"),)},
+    "half surrogates in a header": {"bodies": (replace(body(b"x"), headers=(("a", "\udcff"),)),)},
+    "an integer over 64 bits": {"columns": {"input_tokens": 2**70}},
+    "a NUL": {"columns": {"prompt": "a\0b"}, "messages": (say("user", "a\0b"),)},
+    "a column of a foreign type": {"columns": {"model": ["not", "text"]}},
+    "data that nests without end": {"messages": (Message("user", (Part("other", None, {}),)),)},
+    "a body that is no bytes": {"bodies": (replace(body(b""), content="text"),)},  # type: ignore[arg-type]
+    "two attempts of one number": {"attempts": (AttemptRecord(1, "a", "h"), AttemptRecord(1, "a", "h"))},
+    "no start": {"columns": {"ts_ms": None, "started_at": None, "conversation_id": None}},
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_poisoned_call_costs_no_other_its_place(store: Store, name: str) -> None:
+    """All three rows are there, and the neighbours are whole."""
+    nested: dict[str, Any] = {}
+    nested["again"] = nested
+    fields = POISON[name]
+    if name == "data that nests without end":
+        fields = {"messages": (Message("user", (Part("other", None, nested),)),)}
+    before, poisoned, after = full_call(), stored_call(**fields), full_call()
+    store.write([before, poisoned, after])
+    ids = {str(call.row["id"]) for call in (before, poisoned, after)}
+    assert {call_id for (call_id,) in rows(store, "SELECT id FROM calls")} == ids
+    assert rows(store, "SELECT call_id, count(*) FROM call_messages GROUP BY call_id HAVING count(*) = 3 ORDER BY call_id") == [
+        (before.row["id"], 3),
+        (after.row["id"], 3),
+    ]
+
+
+def test_the_log_tells_of_a_poisoned_call_without_its_content(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Class and call id only."""
+    secret = "".join(random.choices(string.ascii_letters, k=30))
+    call = stored_call(bodies=(replace(body(b""), content=secret),))  # type: ignore[arg-type]
+    with caplog.at_level(logging.DEBUG):
+        store.write([call])
+    assert str(call.row["id"]) in caplog.text and "TypeError" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_a_locked_database_is_told_apart(store: Store) -> None:
+    """StorageFailure, and the same batch goes in when the lock is gone."""
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    call = full_call()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageFailure, match="SQLITE_BUSY"):
+            store.write([call])
+        other.execute("ROLLBACK")
+    store.write([call])
+    assert store.call(str(call.row["id"]))
+
+
+def test_a_full_disk_leaves_the_batch_out_whole(store: Store) -> None:
+    """Nothing of the batch is there, and it can be written again when there is room."""
+    calls = [stored_call(bodies=(body(random.Random(n).randbytes(100_000)),)) for n in range(5)]
+    [pages] = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+    with pytest.raises(StorageFailure, match="SQLITE_FULL"):
+        store.write(calls)
+    assert rows(store, "SELECT count(*) FROM calls") == [(0,)]
+    store._connection.execute("PRAGMA max_page_count = 1000000")
+    store.write(calls)
+    assert rows(store, "SELECT count(*) FROM calls") == [(5,)]
+
+
+def test_pinning_and_tls_failures(store: Store) -> None:
+    """A pin is set and taken off; a refused handshake is counted per client, host and reason."""
+    call = full_call()
+    call_id = str(call.row["id"])
+    store.write([call])
+    for pinned in (True, False):
+        store.set_pinned(call_id, pinned)
+        assert rows(store, "SELECT pinned FROM calls") == [(int(pinned),)]
+    for _ in range(2):
+        store.record_tls_failure(client="127.0.0.1", host="api.openai.com", reason="unknown ca", fix="trust the CA")
+    assert rows(store, "SELECT client, host, reason, fix, count FROM tls_failures") == [
+        ("127.0.0.1", "api.openai.com", "unknown ca", "trust the CA", 2)
+    ]
+
+
+def test_a_replaced_file_is_noticed(store: Store) -> None:
+    """Deleting the database while it is open is seen."""
+    assert not store.replaced
+    store.path.unlink()
+    assert store.replaced
