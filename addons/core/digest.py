@@ -28,6 +28,9 @@ EXCERPT_CHARACTERS = 300
 ERROR_CHARACTERS = 2000
 """Of `error`: some providers repeat the whole request in their message."""
 
+REMINDER = "<system-reminder>"
+"""How parts begin that Claude Code puts before what the user typed; an excerpt of them would be the same for every call."""
+
 END_IS_MANDATORY = frozenset({"anthropic.messages", "openai.responses"})
 """Dialects whose streams end with an event of their own (message_stop; response.completed, .incomplete or .failed). Others
 end with `[DONE]` or nothing at all, which compatible servers leave out."""
@@ -194,7 +197,8 @@ def _last_of_user(messages: Iterable[Message]) -> list[Message]:
 
 
 def _text_of(messages: Iterable[Message]) -> str:
-    return "\n".join(part.text for message in messages for part in message.parts if part.kind in {"text", "refusal"} and part.text)
+    texts = [part.text for message in messages for part in message.parts if part.kind in {"text", "refusal"} and part.text]
+    return "\n".join([text for text in texts if not text.startswith(REMINDER)] or texts)
 
 
 def _excerpt(messages: Iterable[Message]) -> str | None:

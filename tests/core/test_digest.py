@@ -328,3 +328,12 @@ def test_embeddings() -> None:
     record = chat(api="openai.embeddings", request=body({"model": "text-embedding-3-small", "input": "hello"}), response=response)
     row = digest()(record).row
     assert row["input_tokens"] == 1_000_000 and row["cost_usd"] == pytest.approx(0.02)
+
+
+def test_the_excerpt_is_what_the_user_typed() -> None:
+    """Claude Code's reminders stand before it in the same message; they are passed over, unless there is nothing else."""
+    content = [{"type": "text", "text": "<system-reminder>\ntools\n</system-reminder>"}, {"type": "text", "text": "say hello"}]
+    given = chat(request=body({"model": "gpt-4o", "messages": [{"role": "user", "content": content}]}))
+    assert digest()(given).row["prompt"] == "say hello"
+    given = chat(request=body({"model": "gpt-4o", "messages": [{"role": "user", "content": content[:1]}]}))
+    assert str(digest()(given).row["prompt"]).startswith("<system-reminder>")

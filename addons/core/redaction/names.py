@@ -13,6 +13,12 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 
+_PROTOCOL_HEADER = re.compile(
+    r"(?:anthropic|openai)-(?:beta|version)|accept(?:-.*)?|content-(?:type|encoding|length)|user-agent|x-stainless-.*|x-goog-api-client|"
+    r"host|date|server|via|etag|connection|transfer-encoding|(?:.*-)?request-id|cf-ray",
+    re.IGNORECASE,
+)
+
 _PARAMETER = re.compile(
     r"(?:.*[-_.])?(?:key|api[-_]?key|apikey|subscription[-_]key|access[-_]?key|token|secret|password|passwd|pwd|sig|signature|jwt|auth|"
     r"authorization|credentials?|assertion)|(?:access|id|refresh|auth)token|clientsecret|code|x-amz-(?:signature|credential|security-token)",
@@ -25,6 +31,11 @@ _PARAMETER_EXCEPTIONS = re.compile(r".*(?:page|next|continuation|sync|cache)[-_]
 def is_credential_header(name: str) -> bool:
     """Is the whole value of this header a credential? `token` counts as a word, not as part of `remaining-tokens`."""
     return bool(_HEADER.fullmatch(name)) and not _HEADER_EXCEPTIONS.fullmatch(name)
+
+
+def is_protocol_header(name: str) -> bool:
+    """Does this header hold words of the protocol (`anthropic-beta: thinking-token-count-…,…`), which look like `token, value`?"""
+    return bool(_PROTOCOL_HEADER.fullmatch(name))
 
 
 def is_cookie_header(name: str) -> bool:

@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 from addons.core.call import Headers, RedactionNote
 from addons.core.redaction.exact import ExactStrings
 from addons.core.redaction.masking import MASK, mask, mask_credential, masked
-from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter
-from addons.core.redaction.scanner import Finding, merge, scan
+from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter, is_protocol_header
+from addons.core.redaction.scanner import Finding, merge, scan, scan_shapes
 from addons.core.redaction.streams import comes_in_pieces, mask_across_events
 
 Notes = list[RedactionNote]
@@ -76,11 +76,21 @@ class Redactor:
             clean = ";".join(_cookie(pair, name) for pair in value.split(";"))
         elif is_credential_header(name):
             clean = mask_credential(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        elif is_protocol_header(name):
+            return self._shapes_only(value, where)
         elif "?" in value and "://" in value:
             return self.url(value, where)
         else:
             return self.text(value, where)
         return (clean, [_note(CREDENTIAL_HEADER, where)]) if clean != value else (value, [])
+
+    def _shapes_only(self, value: str, where: str) -> tuple[str, Notes]:
+        """Exact values and known shapes; what stands beside a secret-sounding word is left alone."""
+        data = value.encode("utf-8", "surrogatepass")
+        findings = merge([*self._exact.find(data), *scan_shapes(data)])
+        return (
+            (masked(data, findings).decode("utf-8", "surrogatepass"), [_note(f.rule, where) for f in findings]) if findings else (value, [])
+        )
 
     def _parameter(self, part: str, where: str) -> tuple[str, Notes]:
         name, equals, value = part.partition("=")

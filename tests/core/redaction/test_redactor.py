@@ -137,3 +137,12 @@ def test_a_megabyte_in_time() -> None:
     started = time.perf_counter()
     Redactor([token()]).body(body, "application/json", "x")
     assert time.perf_counter() - started < 1
+
+
+def test_words_of_the_protocol_are_no_assignment() -> None:
+    """Claude Code's `anthropic-beta` names a `token-count` feature before others; a key pasted there is masked all the same."""
+    betas = "interleaved-thinking-2025-05-14,thinking-token-count-2026-05-13,context-management-2025-06-27"
+    key = "sk-ant-api03-" + "".join(random.Random(5).choices(string.ascii_letters + string.digits, k=40))
+    assert Redactor().headers((("anthropic-beta", betas),), "request.header") == ((("anthropic-beta", betas),), [])
+    clean, notes = Redactor().headers((("anthropic-beta", f"{betas},{key}"),), "request.header")
+    assert key not in clean[0][1] and betas in clean[0][1] and len(notes) == 1
