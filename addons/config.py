@@ -334,17 +334,21 @@ class Config(Section):
         return find
 
 
-def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read and check the whole configuration, keys included. Raises ConfigError, which is one line."""
+def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Config:
+    """Read and check the whole configuration. Raises ConfigError, which is one line.
+
+    Without `secrets` keys and exact strings are left out, for commands that need neither: the variables that hold them may
+    be set in the proxy's shell only.
+    """
     file = find_file(path, environ, ROOT)
     name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else str(file)
     try:
-        return _checked(read_document(file, name, environ), file, environ)
+        return _checked(read_document(file, name, environ), file, environ, secrets)
     except ConfigError as error:
         raise ConfigError(str(error), {file, *error.watched}) from None
 
 
-def _checked(document: Document, file: Path, environ: Mapping[str, str]) -> Config:
+def _checked(document: Document, file: Path, environ: Mapping[str, str], secrets: bool) -> Config:
     try:
         config = Config.model_validate(expand(document, environ))
     except ValidationError as error:
@@ -352,6 +356,8 @@ def _checked(document: Document, file: Path, environ: Mapping[str, str]) -> Conf
     config._source = file
     for problem in problems(config):
         raise document.error(problem.loc, f"{document.shown(problem.loc)} {problem.text}")
+    if not secrets:
+        return config
     try:
         for name, upstream in config.upstreams.items():
             config._secrets[name] = resolve_all(document, ("upstreams", name, "keys"), upstream.keys, environ, ROOT)

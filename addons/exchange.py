@@ -38,7 +38,7 @@ class Exchange:
     upstream: str | None = None
     api: Api | None = None
     base_url_call: bool = False
-    may_use_keys: bool = True
+    may_use_keys: bool = False  # until the Gate says so: should its hook raise, no key is given
     original: Request | None = None
     lease: tuple[KeyPool, Lease] | None = None
     attempt_started: float | None = None

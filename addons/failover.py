@@ -54,7 +54,8 @@ class Failover:
             refuse(flow, exchange, 503, "no_upstream_available", "no candidate of the route can take this call")
             return
         upstream = self.state.config.upstreams[candidate.upstream]
-        if upstream.base_url is None and exchange.base_url_call:
+        if upstream.base_url is None and (exchange.base_url_call or self.state.config.upstream_for_host(request.host) is not upstream):
+            # the host that the client asked for is another upstream's, and must not be given this one's key
             refuse(flow, exchange, 503, "no_upstream_available", f"upstream {upstream.name!r} has no base_url; set it in the configuration")
             return
         credential, hint = self.keys.credential(exchange, upstream.name, request)

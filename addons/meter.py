@@ -68,7 +68,8 @@ class Tap:
             self.pieces.append(data)
             body.chunks.append((self.exchange.now_ms(), size))
             return
-        self.pieces.append(data[: self.room])
+        if self.room:
+            self.pieces.append(data[: self.room])
         if self.room or not body.chunks:
             body.chunks.append((self.exchange.now_ms(), size))
         else:  # past what is kept one entry grows, so that an endless stream takes no endless memory

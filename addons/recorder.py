@@ -61,6 +61,7 @@ class Recorder:
         exchange = exchange_of(flow)
         if exchange is None or self.live.pop(exchange.record.id, None) is None:
             return  # not a call, a second end of the same one, or a handshake that became none
+        _take_key_out(flow, exchange)
         exchange.release_key()
         if exchange.kind != "call":
             return
@@ -87,6 +88,8 @@ class Recorder:
             attempt.duration_ms = record.duration_ms - (exchange.attempt_started or 0.0)
             if attempt.failure is None and response is not None:
                 attempt.status, attempt.failure = response.status_code, failure_of(response.status_code)
+            elif attempt.failure is None and record.error_type == "connect":
+                attempt.failure = "connect"  # broken while a long body was being sent: nobody was asked for an answer
             if record.outcome == "partial":
                 attempt.failure = "stream"
             if attempt.upstream and record.outcome != "cancelled":
@@ -98,6 +101,13 @@ def _close_response(response: http.Response, body: CapturedBody) -> None:
         response.stream.close()
     elif response.raw_content is not None and response.status_code != SWITCHING_PROTOCOLS:
         body.content, body.size = response.raw_content, len(response.raw_content)
+
+
+def _take_key_out(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """What mitmproxy keeps of the flow (`-w`, which comes after us) shows no key of the pool: as in a row, its last characters at most."""
+    if exchange.lease and exchange.attempt:
+        value, hint = exchange.lease[1].key.value.encode(), (exchange.attempt.key_hint or "").encode()
+        flow.request.headers = http.Headers((name, text.replace(value, b"..." + hint)) for name, text in flow.request.headers.fields)
 
 
 def answer_began(flow: http.HTTPFlow) -> bool:

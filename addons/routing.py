@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from mitmproxy import http
 
 from addons.answers import refuse
-from addons.core.attempt import HOP_HEADERS, OWN_HEADERS, Request
+from addons.core.attempt import Request, without_own
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import read_string
 from addons.core.providers import Api
@@ -62,8 +62,7 @@ class Router:
             return
         base = urlsplit(base_url)
         request = flow.request
-        for name in [*OWN_HEADERS, *HOP_HEADERS]:
-            request.headers.pop(name.decode(), None)
+        request.headers = http.Headers(without_own(tuple(request.headers.fields)))
         request.scheme, request.host, request.port = base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80)
         request.path = exchange.path
 

@@ -8,7 +8,16 @@ from mitmproxy.proxy.layers.http import HttpStream
 
 from addons.answers import refuse
 from addons.config import Upstream
-from addons.core.addressing import UnknownUpstream, host_name, is_loopback, is_own_host, product_of, resolve_base_url, session_of
+from addons.core.addressing import (
+    UnknownUpstream,
+    host_name,
+    is_loopback,
+    is_own_host,
+    is_this_machine,
+    product_of,
+    resolve_base_url,
+    session_of,
+)
 from addons.core.ids import is_ulid
 from addons.core.providers import identify
 from addons.exchange import Exchange, exchange_of, open_exchange
@@ -102,7 +111,7 @@ class Scope:
         host = flow.request.host
         if self.state.config.proxy.other_hosts == "block":
             reason = "this proxy passes on only the hosts of its upstreams (proxy.other_hosts: block)"
-        elif not is_loopback(flow.client_conn.peername[0]) and (host == "localhost" or is_loopback(host)):
+        elif not is_loopback(flow.client_conn.peername[0]) and is_this_machine(host):
             reason = "peers from elsewhere are not passed on to this machine's own services"
         else:
             return True

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from mitmproxy import ctx
+from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from addons.config import ConfigError, ConfigFile, restart_needed
@@ -43,16 +43,25 @@ class Settings:
         self.state = state
         self.file: ConfigFile | None = None
         self.watcher: asyncio.Task[None] | None = None
+        self.ours: set[str] = set()  # the options that are ours to set
 
     def load(self, loader: Loader) -> None:
-        """Register our option, and put our stream in mitmproxy's HTTP layer."""
-        loader.add_option("turnpike_config", str, "", "Turnpike's configuration file (default: TURNPIKE_CONFIG or config/turnpike.yml).")
-        install()
+        """Register our option, and put our stream in mitmproxy's HTTP layer; a failure ends the process with one line."""
+        text = "Turnpike's configuration file (default: TURNPIKE_CONFIG or config/turnpike.yml)."
+        try:
+            loader.add_option("turnpike_config", str, "", text)
+            ctx.options.process_deferred()  # raises for an option of ours given twice; mitmproxy itself does this only after `load`
+            install()
+        except (exceptions.OptionsError, RuntimeError) as error:  # mitmproxy would go on without us, as an open proxy on all interfaces
+            _end(str(error))
         logging.getLogger("mitmproxy.proxy.server").addFilter(_is_no_noise)
 
     def configure(self, updated: set[str]) -> None:
         """Read the file that the option names; a broken one ends the process with one line (DESIGN §2.14)."""
         if "turnpike_config" not in updated:
+            return
+        if self.file:
+            logger.error("turnpike_config can't be changed while the proxy runs; start it again, or change the file itself")
             return
         try:
             self.file = ConfigFile(ctx.options.turnpike_config or None, os.environ)
@@ -64,7 +73,13 @@ class Settings:
             self.state.writer.start()
         except StoreError as error:
             _end(f"capture.database: {error}")
-        _set_unset(self._defaults())
+        self._set_options()
+
+    def _set_options(self) -> None:
+        """Set the options that the user has left at their default (mitmweb has no `flow_detail`); some follow from our file."""
+        values = self._defaults()
+        self.ours |= {name for name in values if name in ctx.options and _is_default(name)}
+        ctx.options.update(**{name: values[name] for name in self.ours if getattr(ctx.options, name) != values[name]})
 
     def _defaults(self) -> dict[str, Any]:
         config = self.state.config
@@ -114,6 +129,7 @@ class Settings:
             return
         self.state.config_error = None
         self.state.adopt(new)
+        self._set_options()
         waiting = restart_needed(old, new)
         logger.info("configuration read again%s", f"; needs a restart: {', '.join(waiting)}" if waiting else "")
 
@@ -149,8 +165,3 @@ def _is_no_noise(record: logging.LogRecord) -> bool:
 
 def _is_default(name: str) -> bool:
     return not ctx.options._options[name].has_changed()  # optmanager has no public way to ask
-
-
-def _set_unset(values: dict[str, Any]) -> None:
-    """Set options that the user has left at their default (mitmweb has no `flow_detail`)."""
-    ctx.options.update(**{name: value for name, value in values.items() if name in ctx.options and _is_default(name)})

@@ -342,3 +342,13 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_default_environment_is_the_process_own() -> None:
     """Without an environment given, the process's is taken."""
     assert load.__defaults__ == (None, os.environ)
+
+
+def test_without_secrets_no_variable_is_needed(write: Write) -> None:
+    """Commands that need no key work in a shell that has none; the rest is checked all the same."""
+    text = "upstreams: {a: {keys: [{env: KEY_OF_ANOTHER_SHELL}]}}"
+    assert load(write(text), {}, secrets=False).secrets == {}
+    with pytest.raises(ConfigError, match="KEY_OF_ANOTHER_SHELL"):
+        load(write(text), {})
+    with pytest.raises(ConfigError, match="default"):
+        load(write("upstreams:\n  a: {default: true}\n  b: {default: true}\n"), {}, secrets=False)

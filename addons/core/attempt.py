@@ -26,8 +26,8 @@ AUTH_HEADERS: dict[AuthStyle, tuple[bytes, bytes]] = {
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"x-amz-security-token"})
 CREDENTIAL_PARAMETERS = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "token"})
 ACCOUNT_HEADERS = frozenset({b"openai-organization", b"openai-project", b"chatgpt-account-id"})  # name the owner of the credential
-OWN_HEADERS = frozenset({b"x-upstream-name", b"x-turnpike-session", b"x-turnpike-tag", b"x-turnpike-replay"})
-HOP_HEADERS = frozenset({b"proxy-authorization", b"proxy-connection"})  # meant for us (RFC 9110 §7.6.1, §11.7.1)
+OWN_PREFIX = b"x-turnpike-"
+OWN_HEADERS = frozenset({b"x-upstream-name", b"proxy-authorization", b"proxy-connection"})  # the last two: RFC 9110 §7.6.1, §11.7.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class NotSpoken(ValueError):
 def build(request: Request, api: Api, target: Target, credential: Credential) -> Request:
     """The request of one attempt. Raises NotSpoken where the target's provider does not speak the API's family."""
     scheme, host, port, path = _address(request, api, target)
-    headers, body = _without(request.headers, OWN_HEADERS | HOP_HEADERS), request.body
+    headers, body = without_own(request.headers), request.body
     if target.model is not None:
         path = _with_model(path, api, target.model)
         headers, body = _with_model_in_body(headers, body, target.model)
@@ -115,6 +115,11 @@ def _with_model_in_body(headers: HeaderFields, body: bytes | None, model: str) -
     if encoding is None:
         return headers, replace_string(body, "model", model)
     return _without(headers, frozenset({b"content-encoding"})), replace_string(decode(body, encoding), "model", model)
+
+
+def without_own(headers: HeaderFields) -> HeaderFields:
+    """The headers without those that are meant for the proxy itself."""
+    return tuple(pair for pair in _without(headers, OWN_HEADERS) if not pair[0].lower().startswith(OWN_PREFIX))
 
 
 def _without(headers: HeaderFields, names: frozenset[bytes]) -> HeaderFields:

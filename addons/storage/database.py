@@ -10,10 +10,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
-from addons.storage.migrations import ForeignDatabase, migrate
+from addons.storage.migrations import ForeignDatabase, check_ours, migrate
 
 BUSY_TIMEOUT_MS = 5000
 JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024  # a reader that held the WAL open for long must not leave it huge for ever
@@ -36,8 +36,11 @@ def open_writer(path: Path) -> sqlite3.Connection:
     Raises StoreError when the file is not ours to write.
     """
     try:
+        _refuse_foreign(path)
         _prepare_file(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, cached_statements=256)
+    except ForeignDatabase as error:
+        raise StoreError(f"cannot use {path} as the database: {error}") from error
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot open the database {path}: {error}") from error
     try:
@@ -57,6 +60,14 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the database {path}: {error}") from error
     return connection
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Another program's database is refused before its mode or its journal is changed."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+        _while_locked(lambda: check_ours(connection))
 
 
 def _prepare_file(path: Path) -> None:

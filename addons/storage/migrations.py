@@ -39,6 +39,12 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRAT
                 _apply_next(connection, migrations)
 
 
+def check_ours(connection: sqlite3.Connection) -> None:
+    """Raises ForeignDatabase, or sqlite3.DatabaseError for what is no database; changes nothing."""
+    with _transaction(connection, "DEFERRED"):
+        _version(connection, MIGRATIONS)
+
+
 def statements(script: str) -> Iterator[str]:
     """The single statements of a script (`executescript` would commit the open transaction first).
 

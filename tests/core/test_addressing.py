@@ -8,6 +8,7 @@ from addons.core.addressing import (
     is_foreign_page,
     is_loopback,
     is_own_host,
+    is_this_machine,
     product_of,
     resolve_base_url,
     session_of,
@@ -115,3 +116,33 @@ def test_session_and_product() -> None:
     assert session_of({"x-session-id": ""}) is None
     assert product_of("claude-cli/2.1.0 (external, cli)") == "claude-cli"
     assert product_of("") is None and product_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("localhost", True),
+        ("LocalHost.", True),
+        ("any.localhost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::1%lo", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("::ffff:0.0.0.0", True),
+        ("127.1", True),
+        ("2130706433", True),
+        ("0x7f.1", True),
+        ("0x7f000001", True),
+        ("example.com", False),
+        ("localhost.example.com", False),
+        ("10.0.0.1", False),
+        ("2001:db8::1", False),
+        ("0x.example", False),
+        ("", False),
+    ],
+)
+def test_is_this_machine(host: str, own: bool) -> None:
+    """Every way to write this machine that a resolver takes, and no other host."""
+    assert is_this_machine(host) is own

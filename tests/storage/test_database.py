@@ -122,3 +122,17 @@ def test_opening_tries_again_when_it_is_locked_out(tmp_path: Path, monkeypatch: 
     with pytest.raises(StoreError, match="refused"):
         open_writer(tmp_path / "turnpike.db")
     assert refusals == [sqlite3.SQLITE_BUSY]
+
+
+def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    """It is refused before its journal mode or its permissions are changed."""
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.commit()
+    path.chmod(0o644)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        open_writer(path)
+    assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,34 @@
+"""The Datasette plugin: how the captures look in Datasette's own pages.
+
+Datasette loads it by the entry point `turnpike` in every process of this environment; it touches only the database named
+`turnpike` (`serving.DATABASE`), so that other databases served from here look as they always do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasette import hookimpl
+from markupsafe import Markup
+
+from addons.views.cells import render
+
+DATABASE = "turnpike"
+
+
+@hookimpl  # type: ignore[untyped-decorator] # pluggy's marker has no types
+def render_cell(value: object, column: str, database: str | None, datasette: Any) -> Markup | None:
+    """HTML of one cell, None where Datasette's own is right. JSON and CSV keep the plain value."""
+    if database != DATABASE:
+        return None
+    return render(value, column, call_url=lambda call_id: datasette.urls.row(DATABASE, "calls", call_id), traffic_url=_traffic(datasette))
+
+
+@hookimpl  # type: ignore[untyped-decorator] # as above
+def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
+    """The style sheet of the captures' pages."""
+    return [datasette.urls.static_plugins("turnpike", "captures.css")] if database == DATABASE else []
+
+
+def _traffic(datasette: Any) -> str:
+    return str(datasette.urls.table(DATABASE, "traffic"))

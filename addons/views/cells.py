@@ -1,0 +1,146 @@
+"""One value of the database as a person reads it; what a column holds is told by its name (units stand in names).
+
+    ttft_ms 1234.5      → 1.23 s          cost_usd 0.000123 → $0.000123        started_at → 2026-11-21 10:00:00
+    request_bytes 20480 → 20.5 kB         input_tokens 12345 → 12,345          id → a link to the call
+
+The exact value is in the cell's title. Everything that comes out of a capture is escaped: it is other people's text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from addons.core.ids import is_ulid
+
+SHORT_ID = 8  # of a ULID's 26 characters the last ones differ between calls of one moment
+LABEL_LENGTH = 40
+JSON_PREVIEW = 60
+JSON_MAX = 200_000  # longer JSON is left to Datasette, which cuts it
+EXCERPT_MAX = 2000  # likewise; the texts of a call have 300 characters, but an error message may be anything
+
+CALL_COLUMNS = frozenset({"id", "call_id", "replay_of"})
+JSON_COLUMNS = frozenset({"decision", "headers", "data", "deltas_ms"})
+TEXT_COLUMNS = frozenset({"prompt", "response", "original_response", "first_prompt", "last_response", "error"})
+_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})")
+
+
+def render(value: object, column: str, *, call_url: Callable[[str], str], traffic_url: str) -> Markup | None:
+    """HTML of a cell, None to leave it to Datasette. `value` is as SQLite gives it, or `{"value", "label"}` where Datasette
+    put a foreign key's label beside it."""
+    if value is None or value == "":
+        return None
+    if column in CALL_COLUMNS:
+        return call_link(value, call_url)
+    if column == "conversation_id":
+        return conversation_link(value, traffic_url)
+    if column in JSON_COLUMNS:
+        return folded_json(value)
+    if column in TEXT_COLUMNS:
+        return excerpt(value)
+    if column == "outcome":
+        return Markup('<span class="outcome outcome-{0}">{0}</span>').format(value)
+    if column.endswith("_at") and isinstance(value, str):
+        return moment(value)
+    return number(value, column) if isinstance(value, int | float) else None
+
+
+def call_link(value: object, call_url: Callable[[str], str]) -> Markup | None:
+    """A link to a call: by its label where there is one, else by the end of its id. None for what is no call id."""
+    label = value.get("label") if isinstance(value, dict) else None
+    value = value.get("value") if isinstance(value, dict) else value
+    if not isinstance(value, str) or not is_ulid(value):
+        return None
+    text = _clip(str(label), LABEL_LENGTH) if label and label != value else f"…{value[-SHORT_ID:]}"
+    return Markup('<a class="call" href="{}" title="{}">{}</a>').format(call_url(value), value, text)
+
+
+def conversation_link(value: object, traffic_url: str) -> Markup | None:
+    """A link to the calls of a conversation; its id may be any text that a client sent."""
+    if not isinstance(value, str):
+        return None
+    query = urlencode({"conversation_id__exact": value, "_sort": "started_at"})
+    return Markup('<a class="conversation" href="{}?{}" title="{}">…{}</a>').format(traffic_url, query, value, value[-SHORT_ID:])
+
+
+def folded_json(value: object) -> Markup | None:
+    """JSON, indented, folded under its first characters. None for what is not JSON, or is very long."""
+    if not isinstance(value, str) or len(value) > JSON_MAX:
+        return None
+    try:
+        indented = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):  # shown as the text that it is
+        return None
+    return Markup('<details class="json"><summary>{}</summary><pre>{}</pre></details>').format(_clip(value, JSON_PREVIEW), indented)
+
+
+def excerpt(value: object) -> Markup | None:
+    """A text that the style sheet shows two lines of where it is one cell of many; all of it in the title."""
+    if not isinstance(value, str) or len(value) > EXCERPT_MAX:
+        return None
+    return Markup('<div class="excerpt" title="{0}">{0}</div>').format(value)
+
+
+def moment(value: str) -> Markup | None:
+    """ISO 8601 UTC to the second. None for any other text."""
+    found = _TIME.match(value)
+    return found and Markup('<time datetime="{0}" title="{0} (UTC)">{1} {2}</time>').format(value, *found.groups())
+
+
+def number(value: float, column: str) -> Markup | None:
+    """A number by the unit at the end of its column's name; None where the name has none."""
+    if column == "ts_ms":  # a moment, kept exact for SQL
+        return None
+    words = next((words for unit, words in UNITS if unit.search(column)), None)
+    return words and Markup('<span class="number" title="{}">{}</span>').format(value, words(value))
+
+
+def duration(ms: float) -> str:
+    """Milliseconds as ms, s or min; three digits where it matters."""
+    if abs(ms) < 1000:
+        return f"{ms:.3g} ms" if abs(ms) < 10 else f"{ms:.0f} ms"
+    if abs(ms) < 60_000:
+        return f"{ms / 1000:.2f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds:02} s"
+
+
+def money(usd: float) -> str:
+    """US dollars; small amounts keep their digits, since one call costs fractions of a cent."""
+    sign, amount = ("-" if usd < 0 else ""), abs(usd)
+    if amount >= 1 or amount == 0:
+        return f"{sign}${amount:,.2f}"
+    digits = 4 if amount >= 0.01 else 6
+    return f"{sign}${amount:.{digits}f}" if amount >= 0.000_001 else f"{sign}${amount:.1e}"
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units."""
+    for unit in ("B", "kB", "MB"):
+        if abs(count) < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _grouped(count: float) -> str:
+    return f"{count:,}" if isinstance(count, int) else f"{count:,.1f}"
+
+
+UNITS: tuple[tuple[re.Pattern[str], Callable[[float], str]], ...] = (
+    (re.compile(r"_ms$"), duration),
+    (re.compile(r"_usd$"), money),
+    (re.compile(r"_bytes$"), size),
+    (re.compile(r"_tokens$|^tokens_per_s"), _grouped),
+    (re.compile(r"_s$"), lambda seconds: duration(seconds * 1000)),
+)
+"""The end of a column's name → how its numbers are written; the first that fits."""
+
+
+def _clip(text: str, length: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else f"{flat[:length]}…"

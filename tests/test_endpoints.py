@@ -1,0 +1,103 @@
+"""What the proxy answers itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import MakeJourney
+from tests.rooms import CHAT, UPSTREAMS, Journey, Records, answered, base_url_call, call, code, exchange, new_key
+
+
+def get(journey: Journey, path: str, method: str = "GET") -> tuple[int, object]:
+    return answered(journey.send(base_url_call(path, method=method)))
+
+
+def test_healthz_says_that_we_live(journey: Journey) -> None:
+    """200, whatever else is wrong."""
+    journey.state.config_error = "broken"
+    assert get(journey, "/healthz") == (200, {"status": "ok"})
+
+
+def test_ready_when_calls_can_be_served_and_recorded(make_journey: MakeJourney) -> None:
+    """Each upstream with its number of keys and what was last seen of it."""
+    journey = make_journey(UPSTREAMS, {"OPENAI_KEY": new_key(), "OPENAI_KEY_1": new_key()})
+    journey.state.upstreams["anthropic"] = "answering"
+    status, body = get(journey, "/ready")
+    assert (status, body) == (
+        200,
+        {
+            "ready": True,
+            "config": "ok",
+            "database": "ok",
+            "upstreams": {
+                "openai": {"state": "not called yet", "keys": 2},
+                "anthropic": {"state": "answering", "keys": 0},
+                "openrouter": {"state": "not called yet", "keys": 0},
+            },
+        },
+    )
+
+
+def test_not_ready_with_a_broken_configuration(journey: Journey) -> None:
+    """503, and the line that the log has."""
+    journey.state.config_error = "turnpike.yml: proxy.port …"
+    status, body = answered(journey.send(base_url_call("/ready", method="GET")))
+    assert (status, body["ready"], body["config"]) == (503, False, "turnpike.yml: proxy.port …")
+
+
+def test_not_ready_when_the_database_cannot_be_written(journey: Journey) -> None:
+    """503, and the writer's reason."""
+    assert isinstance(journey.state.writer, Records)
+    journey.state.writer.health = (False, "disk full")
+    status, body = answered(journey.send(base_url_call("/ready", method="GET")))
+    assert (status, body["database"]) == (503, "disk full")
+
+
+def test_upstreams_are_listed_without_their_keys(make_journey: MakeJourney) -> None:
+    """Name, provider and which one is the default."""
+    key = new_key()
+    flow = make_journey(UPSTREAMS, {"OPENAI_KEY": key}).send(base_url_call("/proxy/v1/upstreams", method="GET"))
+    assert answered(flow)[1]["data"][:2] == [
+        {"name": "openai", "provider": "openai", "default": True},
+        {"name": "anthropic", "provider": "anthropic", "default": False},
+    ]
+    assert flow.response
+    assert key[-6:] not in (flow.response.text or "")
+
+
+def test_metrics_are_prometheus_text(journey: Journey) -> None:
+    """With the content type of the exposition format."""
+    flow = journey.send(base_url_call("/metrics", method="GET"))
+    assert flow.response
+    assert flow.response.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", CHAT), ("DELETE", "/healthz")])
+def test_nothing_is_anywhere_else(method: str, path: str, journey: Journey) -> None:
+    """404 that says where calls belong."""
+    flow = journey.send(base_url_call(path, method=method))
+    assert code(flow) == (404, "not_found")
+    assert "/proxy/v1/" in answered(flow)[1]["error"]["message"]
+
+
+def test_head_is_answered_like_get(journey: Journey) -> None:
+    """Load balancers ask so."""
+    flow = journey.send(base_url_call("/healthz", method="HEAD"))
+    assert flow.response
+    assert flow.response.status_code == 200
+
+
+def test_a_long_body_makes_no_difference(journey: Journey) -> None:
+    """Answered before it is read."""
+    flow = base_url_call("/nothing")
+    journey.hook("requestheaders", flow)
+    journey.hook("request_stream", flow)
+    assert code(flow) == (404, "not_found")
+
+
+def test_local_answers_have_no_row_and_calls_no_local_answer(journey: Journey) -> None:
+    """Neither is taken for the other."""
+    local = journey.send(base_url_call("/healthz", method="GET"))
+    assert exchange(local).kind == "local"
+    assert not journey.recorder.live
+    assert journey.send(call()).response is None

@@ -1,0 +1,68 @@
+"""What is known of one call, and that it lives as long as its flow."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+from mitmproxy import http
+
+from addons.core.ids import is_ulid
+from addons.core.keypool import KeyPool, PooledKey
+from addons.exchange import call_of, exchange_of, open_exchange
+from tests.rooms import call, new_key
+
+
+def test_it_begins_with_what_the_client_asked_for() -> None:
+    """Method, host and path as they came, a new id, and a clock that runs."""
+    flow = call("https://api.openai.com/v1/models?limit=2")
+    exchange = open_exchange(flow, "call", "/v1/models")
+    record = exchange.record
+    assert (record.method, record.host, record.path, exchange.path) == ("POST", "api.openai.com", "/v1/models?limit=2", "/v1/models")
+    assert is_ulid(record.id)
+    assert record.id != open_exchange(call(), "call", "/").record.id
+    assert 0 <= exchange.now_ms() <= exchange.now_ms()
+
+
+def test_it_is_found_by_its_flow_and_goes_with_it() -> None:
+    """Nothing is kept of a flow that mitmproxy has let go."""
+    flow = call()
+    assert exchange_of(flow) is None
+    gone = weakref.ref(open_exchange(flow, "side", "/"))
+    assert exchange_of(flow) is gone()
+    assert flow.metadata == {}  # a dataclass there would break mitmproxy's own -w
+    del flow
+    gc.collect()
+    assert gone() is None
+
+
+def test_only_calls_without_an_answer_are_to_be_sent() -> None:
+    """Others were answered, or are none."""
+    flow = call()
+    assert call_of(flow) is None
+    exchange = open_exchange(flow, "call", "/")
+    assert call_of(flow) is exchange
+    flow.response = http.Response.make(403)
+    assert call_of(flow) is None
+    side = call()
+    open_exchange(side, "side", "/")
+    assert call_of(side) is None
+
+
+def test_a_key_is_given_back_once() -> None:
+    """However many ends come."""
+    pool = KeyPool([PooledKey(new_key(), None, "env A")], "sequential")
+    exchange = open_exchange(call(), "call", "/")
+    lease, other = pool.lease(), pool.lease()
+    assert lease
+    assert other
+    exchange.lease = pool, lease
+    exchange.release_key()
+    exchange.release_key()
+    assert pool.keys[0].in_flight == 1
+
+
+def test_the_last_attempt_is_the_one_that_runs() -> None:
+    """None before the first."""
+    exchange = open_exchange(call(), "call", "/")
+    assert exchange.attempt is None

@@ -1,0 +1,119 @@
+"""The tap on an answer: bytes pass untouched, at most so many are kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy import http
+
+from addons.core.call import CallRecord
+from addons.exchange import Exchange
+from addons.meter import TAIL_BYTES, Meter, Tap, header_pairs
+from tests.rooms import Journey, call, exchange, make_flow, pass_on
+
+
+def tap(max_body: int) -> Tap:
+    return Tap(Exchange("call", CallRecord("id", 0, "POST", "h", "/", "other"), 0.0, "/"), max_body)
+
+
+def test_the_client_gets_the_very_bytes(journey: Journey) -> None:
+    """Chunk by chunk as they come, each with its time and length; the end is passed on too."""
+    flow = journey.send(call())
+    journey.begin_answer(flow, headers={"Content-Encoding": "gzip"})
+    chunks = [b"\x1f\x8b", b"not really gzip", b"\xff"]
+    assert [pass_on(flow, chunk) for chunk in [*chunks, b""]] == [*chunks, b""]
+    journey.hook("response", flow)
+    body = exchange(flow).record.response
+    assert (body.content, body.size, [size for _, size in body.chunks]) == (b"".join(chunks), 18, [2, 15, 1])
+    times = [at for at, _ in body.chunks]
+    assert times == sorted(times)
+    assert (exchange(flow).record.ttfb_ms or 0) <= times[0]
+
+
+def test_bytes_pass_even_when_recording_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A stream callable that raises would break the client's connection: it is logged by its kind alone."""
+
+    def fail(self: Tap, data: bytes) -> None:
+        raise MemoryError("secret text")
+
+    monkeypatch.setattr(Tap, "_take", fail)
+    assert tap(100)(b"data") == b"data"
+    assert "MemoryError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=12), st.integers(0, 40))
+def test_the_beginning_is_kept_and_the_sizes_add_up(chunks: list[bytes], max_body: int) -> None:
+    """However the body is cut: the first `max_body` bytes, the tail of the rest, and the true length."""
+    sink, whole = tap(max_body), b"".join(chunks)
+    assert b"".join(sink(chunk) for chunk in chunks) == whole
+    sink.close()
+    assert (sink.body.content, sink.body.tail) == (whole[:max_body], whole[max_body:])
+    assert sink.body.size == len(whole) == sum(size for _, size in sink.body.chunks)
+
+
+def test_the_tail_of_a_long_body_is_kept() -> None:
+    """The usage stands in a stream's last events."""
+    sink = tap(10)
+    for number in range(40_000):
+        sink(b"%08d" % number)
+    sink.close()
+    assert sink.body.content == b"0000000000"
+    assert len(sink.body.tail) == TAIL_BYTES
+    assert sink.body.tail.endswith(b"00039999")
+    assert sink.body.truncated
+
+
+def test_an_endless_stream_takes_no_endless_memory() -> None:
+    """Past what is kept neither pieces, chunks nor tail grow."""
+    sink = tap(4)
+    for _ in range(10_000):
+        sink(b"x" * 100)
+    assert len(sink.pieces) == 1
+    assert len(sink.body.chunks) <= 2
+    assert len(sink.tail) <= 2 * TAIL_BYTES
+    assert sink.body.chunks[-1][1] + sum(size for _, size in sink.body.chunks[:-1]) == sink.body.size == 1_000_000
+
+
+def test_the_answer_names_the_call(journey: Journey) -> None:
+    """X-Turnpike-Call for the client; the record keeps the upstream's own headers only."""
+    flow = journey.send(call())
+    journey.begin_answer(flow, headers={"x-Request-ID": "r1"})
+    assert flow.response
+    assert flow.response.headers["X-Turnpike-Call"] == exchange(flow).record.id
+    assert ("x-Request-ID", "r1") in exchange(flow).record.response.headers
+    assert "X-Turnpike-Call" not in dict(exchange(flow).record.response.headers)
+
+
+def test_our_own_answer_is_not_tapped(journey: Journey) -> None:
+    """It is whole already; it has no first byte of an upstream's."""
+    flow = journey.send(call(headers={"X-Upstream-Name": "nobody"}))
+    assert flow.response
+    assert flow.response.stream is False
+    assert flow.response.headers["X-Turnpike-Call"] == exchange(flow).record.id
+    assert exchange(flow).record.ttfb_ms is None
+
+
+def test_a_websocket_is_not_tapped(journey: Journey) -> None:
+    """101 has no body."""
+    flow = journey.send(call())
+    journey.begin_answer(flow, 101)
+    assert flow.response
+    assert flow.response.stream is False
+
+
+def test_what_is_no_call_is_left_alone(journey: Journey) -> None:
+    """No header, no tap."""
+    flow = make_flow("GET", "http://x/")
+    flow.response = http.Response.make(200)
+    flow.response.raw_content = None
+    Meter(journey.state).responseheaders(flow)
+    assert (flow.response.stream, "X-Turnpike-Call" in flow.response.headers) == (False, False)
+
+
+def test_headers_stay_as_on_the_wire() -> None:
+    """Order, case, repeats, and bytes that are no UTF-8."""
+    fields = ((b"B-two", b"1"), (b"a-one", b"\xff"), (b"B-two", b"2"))
+    pairs = header_pairs(http.Headers(fields))
+    assert [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs] == list(fields)
