@@ -126,8 +126,9 @@ class Connection(asyncio.Protocol):
             await self._writable.wait()
             transport.write(part.replace(ID_MARK, serial))
         if knobs.cut is not None:
-            # abort() throws away what is not sent yet, and the chunks before the cut are to arrive.
-            transport.set_write_buffer_limits(high=0)
+            # abort() throws away what is not sent yet, and the chunks before the cut are to arrive. With high=0 asyncio's TLS
+            # transport pauses also when nothing is left to be sent, and then never goes on.
+            transport.set_write_buffer_limits(high=1, low=0)
             await self._writable.wait()
             transport.abort()
             self._end(reply.seen, "cut")

@@ -1,0 +1,188 @@
+"""addons/views/serving.py and datasette-metadata.yml: what Datasette shows of the captures."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from addons.storage.store import Store
+from addons.views.serving import METADATA, CannotServe, make_datasette
+from tests.views.samples import CALLS, call_id, fill, sample
+from tests.views.support import Browse
+
+DESCRIBED: dict[str, Any] = YAML(typ="safe").load(METADATA.read_text(encoding="utf-8"))["databases"]["turnpike"]
+SCHEMA = (
+    "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type IN ('table', 'view') AND m.name NOT LIKE '%_fts%'"
+)
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An empty database and a filled one; the second has a name that is special in a URI."""
+    folder = tmp_path_factory.mktemp("captures")
+    paths = {"empty": folder / "empty.db", "filled": folder / "odd 100%?name#.db"}
+    fill(paths["empty"], calls=0)
+    fill(paths["filled"])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def served(databases: dict[str, Path]) -> Iterator[dict[str, Browse]]:
+    with Browse(databases["empty"]) as empty, Browse(databases["filled"]) as filled:
+        yield {"empty": empty, "filled": filled}
+
+
+def test_every_table_view_and_column_is_described_and_nothing_else(databases: dict[str, Path]) -> None:
+    """The names in the metadata are those of the schema, in both directions; each has words."""
+    connection = sqlite3.connect(databases["empty"])
+    real = set(connection.execute(SCHEMA))
+    connection.close()
+    tables = DESCRIBED["tables"]
+    assert {(table, column) for table, told in tables.items() for column in told["columns"]} == real
+    assert all(told["description"] and all(told["columns"].values()) for told in tables.values())
+
+
+@pytest.mark.parametrize("table", DESCRIBED["tables"])
+def test_sort_facets_and_labels_name_real_columns(table: str) -> None:
+    """What the metadata sorts, counts or labels by is a column."""
+    told = DESCRIBED["tables"][table]
+    named = {*told.get("facets", ()), *(told[key] for key in ("sort_desc", "label_column") if key in told)}
+    assert named <= set(told["columns"])
+
+
+@pytest.mark.parametrize("which", ["empty", "filled"])
+@pytest.mark.parametrize("name", DESCRIBED["tables"])
+def test_every_table_and_view_is_shown(served: dict[str, Browse], which: str, name: str) -> None:
+    """As a page and as JSON, on an empty database too, every facet in time."""
+    page = served[which].get(f"/turnpike/{name}", _show_hidden="1")
+    assert "timed out" not in page.text
+    assert "columns" in (served[which].get(f"/turnpike/{name}.json")).json()
+
+
+@pytest.mark.parametrize("which", ["empty", "filled"])
+@pytest.mark.parametrize("name", DESCRIBED["queries"])
+def test_every_query_runs(served: dict[str, Browse], which: str, name: str) -> None:
+    """Without parameters and with them; on the sample each finds something."""
+    empty = {"q": "", "days": ""}
+    served[which].get(f"/turnpike/{name}", **empty)
+    found = (served[which].get(f"/turnpike/{name}.json", q="lighthouse keepers", days="90", _shape="objects")).json()
+    assert found["ok"]
+    assert bool(found["rows"]) == (which == "filled")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"',
+        '""" "',
+        "'",
+        "AND",
+        "NOT x",
+        "a OR",
+        "*",
+        "(",
+        "col:x",
+        "^a",
+        "-x",
+        "a + b",
+        "  two   spaces ",
+        "tab\there",
+        "東京",
+        "\\",
+        "%",
+        "NEAR(",
+        "a\x00b",
+        "🚀",
+        ";--",
+    ],
+)
+def test_search_takes_any_text(served: dict[str, Browse], text: str) -> None:
+    """Nothing that is typed is FTS5 syntax, and nothing is an error."""
+    found = (served["filled"].get("/turnpike/search.json", q=text, _shape="objects")).json()
+    assert found["ok"], found.get("error")
+
+
+def test_settings_keep_large_files_quick(served: dict[str, Browse]) -> None:
+    """No facets are guessed, nothing runs for long or returns without end, and the file is not handed out."""
+    settings = served["filled"].get("/-/settings.json").json()
+    assert not settings["suggest_facets"]
+    assert not settings["allow_download"]
+    assert settings["sql_time_limit_ms"] <= 5000
+    assert settings["max_returned_rows"] <= 2000
+    slow = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    assert served["filled"].client.get("/turnpike.json", params={"sql": slow, "_timelimit": "50"}).status_code == 400
+
+
+def test_search_wants_all_words_in_any_order(served: dict[str, Browse]) -> None:
+    """Words may stand apart and in another order; each must be there. A word of one call finds that call."""
+
+    def found(text: str) -> list[dict[str, Any]]:
+        return list((served["filled"].get("/turnpike/search.json", q=text, _shape="array")).json())
+
+    assert len(found("coast lighthouse 12")) == 1
+    assert not found("coast lighthouse submarine")
+    assert [row["id"] for row in found("javascript")] == [call_id(3)]
+
+
+def test_traffic_is_newest_first_with_its_facets(served: dict[str, Browse]) -> None:
+    """The page to browse, without being asked."""
+    shown = (served["filled"].get("/turnpike/traffic.json", _shape="objects")).json()
+    assert [row["id"] for row in shown["rows"]] == [call_id(number) for number in reversed(range(CALLS))]
+    assert set(shown["facet_results"]) == set(DESCRIBED["tables"]["traffic"]["facets"])
+
+
+def test_cells_links_and_descriptions_are_on_the_pages(served: dict[str, Browse]) -> None:
+    """The plugin is at work: calls link, numbers have units, columns are explained, hostile text is text."""
+    traffic = (served["filled"].get("/turnpike/traffic")).text
+    assert f'href="/turnpike/calls/{call_id(7)}"' in traffic
+    assert "captures.css" in traffic
+    assert '<details class="columns">' in traffic
+    assert "<img src=x" not in traffic
+    attempts = (served["filled"].get("/turnpike/attempts")).text
+    assert f'href="/turnpike/calls/{call_id(0)}"' in attempts
+    call = (served["filled"].get(f"/turnpike/calls/{call_id(4)}")).text
+    assert f'href="/turnpike/calls/{call_id(3)}"' in call
+    assert f"/turnpike/attempts?call_id={call_id(4)}" in call
+    assert "Time from the request to the end of the answer" in call
+
+
+def test_the_style_sheet_is_served(served: dict[str, Browse]) -> None:
+    """By Datasette itself, from the installed plugin."""
+    assert ".db-turnpike" in (served["filled"].get("/-/static-plugins/turnpike/captures.css")).text
+
+
+def test_nothing_but_the_captures_is_served_and_nothing_is_written(served: dict[str, Browse]) -> None:
+    """One database, called turnpike whatever its file's name; no download, no other file by SQL, no writing."""
+    datasette = served["filled"]
+    assert [database["name"] for database in (datasette.get("/-/databases.json")).json()] == ["turnpike"]
+    assert (datasette.client.get("/turnpike.db")).status_code == 403
+    for sql in ("attach 'state.db' as state", "delete from calls", "select load_extension('x')", "with x as (select 1) delete from calls"):
+        assert (datasette.client.get("/turnpike.json", params={"sql": sql})).status_code == 400
+
+
+def test_what_is_written_meanwhile_is_seen(tmp_path: Path) -> None:
+    """A page shows what the writer committed since the last one, while the writer stays open; a reader never blocks it."""
+    path = tmp_path / "live.db"
+    store = Store(path)
+    try:
+        with Browse(path) as datasette:
+            for number in range(3):
+                store.write([sample(number, datetime.now(UTC))])
+                assert (datasette.get("/turnpike/traffic.json")).json()["filtered_table_rows_count"] == number + 1
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("text", ["a: b: c", "- a list", ""])
+def test_broken_metadata_is_told(tmp_path: Path, text: str) -> None:
+    """What is no table of descriptions is an error that names the file."""
+    broken = tmp_path / "broken.yml"
+    broken.write_text(text)
+    with pytest.raises(CannotServe, match=r"broken\.yml"):
+        make_datasette(tmp_path / "any.db", broken)
