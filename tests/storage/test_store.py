@@ -8,6 +8,7 @@ import sqlite3
 import string
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,3 +131,15 @@ def test_a_replaced_file_is_noticed(store: Store) -> None:
     assert not store.replaced
     store.path.unlink()
     assert store.replaced
+
+
+def test_a_closed_database_is_whole_without_its_wal(tmp_path: Path) -> None:
+    """Also when a reader stays: a copy of the file alone holds every call."""
+    store = Store(tmp_path / "t.db")
+    with closing(open_reader(tmp_path / "t.db")):
+        store.write([stored_call()])
+        store.close()
+        copy = tmp_path / "copy.db"
+        copy.write_bytes((tmp_path / "t.db").read_bytes())
+        with closing(sqlite3.connect(copy)) as copied:
+            assert copied.execute("SELECT count(*) FROM calls").fetchone() == (1,)
