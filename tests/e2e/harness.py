@@ -14,15 +14,22 @@ import secrets
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
+
+from addons.core.call import StoredBody
+from addons.storage.database import open_reader
+from addons.storage.reading import read_body
 from scripts.fake_provider.server import FakeProvider
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +56,35 @@ def new_key(prefix: str = "sk-") -> str:
     return prefix + secrets.token_hex(16)
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's variables without those that would lead the proxy elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith(FOREIGN)}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def wait_for[T](look: Callable[[], T | None], what: str, timeout_s: float = 5.0) -> T:
+    """What `look` gives, as soon as it is true. Raises AssertionError, which names `what`, when that does not come."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(POLL_S)
+    return found
+
+
+class PrefersHttp2(ssl.SSLContext):
+    """Names HTTP/2 first, as most clients do and httpx does not: with lazy connections mitmproxy takes the client's first (DESIGN §2b)."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        super().set_alpn_protocols(sorted(alpn_protocols, reverse=True, key="h2".__eq__))
+
+
 class Turnpike:
     """A proxy of its own: configuration, CA, database and output lie in `folder`. Starts on entering, is stopped on leaving.
 
     `config` is what the configuration file says (written as JSON, which is YAML), `env` further variables, `arguments` further
-    arguments of mitmdump. Raises AssertionError with the end of the output when the process does not come up.
+    arguments of mitmdump, `listen` those that say where to listen (empty: nothing is said). Raises AssertionError with the end of
+    the output when the process does not come up.
     """
 
     def __init__(
@@ -64,6 +95,7 @@ class Turnpike:
         trusted_ca: Path | None = None,
         env: Mapping[str, str] | None = None,
         arguments: tuple[str, ...] = (),
+        listen: tuple[str, ...] = ("--listen-host", "127.0.0.1"),
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -72,10 +104,9 @@ class Turnpike:
         self.ca_file = folder / "ca" / "mitmproxy-ca-cert.pem"
         self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "output.log"
-        self._env = {name: value for name, value in os.environ.items() if not name.lower().endswith(FOREIGN)}
-        self._env |= {"TURNPIKE_DB": str(self.database), "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.env = clean_environment() | {"TURNPIKE_DB": str(self.database), **(env or {})}
         trust = ("--set", f"ssl_verify_upstream_trusted_ca={trusted_ca}") if trusted_ca else ()
-        self._arguments = (*trust, *arguments)
+        self._arguments = (*listen, *trust, *arguments)
         folder.mkdir(parents=True, exist_ok=True)
         self.write_config(config)
 
@@ -109,11 +140,11 @@ class Turnpike:
 
     def start(self) -> None:
         """Starts the process and waits until /healthz answers 200."""
-        command = [str(MITMDUMP), "-s", str(ROOT / "addons" / "router.py"), "--listen-host", "127.0.0.1", "-p", str(self.port)]
+        command = [str(MITMDUMP), "-s", str(ROOT / "addons" / "router.py"), "-p", str(self.port)]
         command += ["--set", f"confdir={self.folder / 'ca'}", "--set", f"turnpike_config={self.config_file}", *self._arguments]
         with self._log.open("ab") as log:
             # The folder is not the project's: the entry has to work from anywhere.
-            self.process = subprocess.Popen(command, cwd=self.folder, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             self._wait_healthy(self.process)
         except BaseException:
@@ -159,6 +190,34 @@ class Turnpike:
         """All that it has printed."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    def client(self, *, http2: bool = False, timeout_s: float = 10.0) -> httpx.Client:
+        """A client that goes through the proxy and trusts its CA alone."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if http2:
+            context.__class__ = PrefersHttp2
+        return httpx.Client(proxy=self.proxy_url, verify=context, http2=http2, timeout=timeout_s)
+
+    def count(self, metric: str) -> int:
+        """A count of /metrics by its name without `turnpike_` and `_total`."""
+        lines = httpx.get(f"{self.proxy_url}/metrics").text.splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith(f"turnpike_{metric}_total ")))
+
+    def body(self, call_id: str, kind: str) -> StoredBody:
+        """A stored body. Raises AssertionError when there is none."""
+        with closing(open_reader(self.database)) as connection:
+            found = read_body(connection, call_id, kind)
+        assert found is not None, f"no {kind} body of call {call_id}"
+        return found
+
+    def everything(self) -> bytes:
+        """All that it keeps and says: the bytes of its files, every value in every table, every body unpacked, its output."""
+        pieces = [path.read_bytes() for path in self.folder.glob("turnpike.db*")] + [self.output().encode()]
+        for table in self.query("select name from sqlite_master where type = 'table'"):
+            rows = self.query(f'select * from "{table["name"]}"')
+            pieces += [value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row.values()]
+        pieces += [self.body(row["call_id"], row["kind"]).content for row in self.query("select call_id, kind from bodies")]
+        return b"\n".join(pieces)
+
     def query(self, sql: str, *parameters: object) -> list[Row]:
         """Rows of the database, empty while it or its tables do not exist."""
         if not self.database.exists():
@@ -172,6 +231,11 @@ class Turnpike:
         if not self.query("select 1 from sqlite_master where name = 'calls'"):
             return []
         return self.query("select * from calls order by ts_ms, id")
+
+    def wait_row(self, call_id: str) -> Row:
+        """The row of a call (`X-Turnpike-Call`), as soon as it is there."""
+        [row] = wait_for(lambda: self.query("select * from calls where id = ?", call_id), f"the row of call {call_id}")
+        return row
 
     def wait_rows(self, count: int, timeout_s: float = 5.0) -> list[Row]:
         """The rows, as soon as there are `count` of them. Raises AssertionError when they do not come."""
@@ -198,3 +262,67 @@ def fake_upstreams(fake: FakeProvider) -> dict[str, Any]:
         "gemini": {"hosts": ["generativelanguage.googleapis.com"], "base_url": fake.url, "keys": keys("gemini")},
         "ollama": {"provider": "ollama", "base_url": fake.url},
     }
+
+
+class ScriptedServer:
+    """A server that gives the same bytes to every request, then closes; `requests` holds what came, to the byte.
+
+    For what a well-behaved provider hides: exact bytes both ways, and other addresses of this machine.
+    """
+
+    def __init__(self, answer: bytes, *, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+        self._context = context
+        self._listener = socket.create_server((host, 0))
+        self.host, self.port = host, int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            with suppress(OSError):  # a client that does not trust us, or has left
+                self._answer(self._context.wrap_socket(connection, server_side=True) if self._context else connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(START_S)
+            head = b""
+            while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
+                head += data
+            if not head:
+                return
+            start, _, body = head.partition(b"\r\n\r\n")
+            length = next((int(line[15:]) for line in start.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+            while len(body) < length and (data := connection.recv(65536)):
+                body += data
+            self.requests.append(start + b"\r\n\r\n" + body)
+            connection.sendall(self.answer)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
+        self._listener.close()
+        self._thread.join(STOP_S)
+
+
+@contextmanager
+def scripted_server(answer: bytes, *, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """A `ScriptedServer` that is closed on leaving."""
+    server = ScriptedServer(answer, host=host, context=context)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port that refuses connections and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
