@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from urllib.parse import urlsplit
+
 from mitmproxy import connection, http
 from mitmproxy.proxy import server_hooks
 
 from addons.answers import refuse
-from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host
+from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine
 from addons.exchange import exchange_of
 from addons.state import State
 
@@ -26,6 +30,31 @@ class Gate:
         if not self.state.config.proxy.allow_remote and not is_loopback(client.peername[0]):
             self.state.counts["refused_peers"] += 1
             client.error = "peer is not on loopback (proxy.allow_remote: false)"
+
+    async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """A peer from elsewhere is not passed on to this machine's own services under a name that only resolves to them.
+
+        Scope has refused the names that say so themselves. What was resolved here is what is connected to, so that a name
+        can't be one thing now and another a moment later. The hosts of upstreams are the configuration's own choice.
+        """
+        if is_loopback(data.client.peername[0]) or data.server.address is None or self._is_upstreams(data.server.address[0]):
+            return
+        host, port = data.server.address[:2]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            data.server.error = f"{host} is not known: {error.strerror}"
+            return
+        if any(is_this_machine(str(address[0])) for *_, address in found):
+            data.server.error = "peers from elsewhere are not passed on to this machine's own services"
+        else:
+            address = found[0][4]
+            data.server.address = str(address[0]), int(address[1])
+
+    def _is_upstreams(self, host: str) -> bool:
+        config = self.state.config
+        bases = (urlsplit(upstream.base_url).hostname for upstream in config.upstreams.values() if upstream.base_url)
+        return config.upstream_for_host(host) is not None or host in bases
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Remember both ends of a connection that we open; one end alone may stand in other connections too."""

@@ -38,15 +38,21 @@ class Meter:
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
             return  # our own answer, or a WebSocket
         record.ttfb_ms = exchange.now_ms()
-        response.stream = Tap(exchange, self.state.config.capture.max_body)
+        response.stream = Tap(exchange, record.response, self.state.config.capture.max_body)
+
+    def request_stream(self, flow: http.HTTPFlow) -> None:
+        """A request body that is too long to be held is counted, and kept in part, as it passes."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.kind == "call" and flow.response is None:
+            flow.request.stream = Tap(exchange, exchange.record.request, self.state.config.capture.max_body)
 
 
 class Tap:
-    """Copies what passes into the exchange: at most `max_body` bytes from the start, and the tail of what is longer."""
+    """Copies what passes into `body`: at most `max_body` bytes from the start, and the tail of what is longer."""
 
-    def __init__(self, exchange: Exchange, max_body: int) -> None:
+    def __init__(self, exchange: Exchange, body: CapturedBody, max_body: int) -> None:
         self.exchange = exchange
-        self.body: CapturedBody = exchange.record.response
+        self.body = body
         self.room = max_body
         self.pieces: list[bytes] = []
         self.tail = bytearray()
@@ -57,7 +63,7 @@ class Tap:
             if data:
                 self._take(data)
         except Exception as error:  # whatever it is, the client gets its bytes
-            logger.error("answer of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
+            logger.error("a body of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
         return data
 
     def _take(self, data: bytes) -> None:

@@ -78,9 +78,7 @@ class Recorder:
         record, response = exchange.record, flow.response
         record.duration_ms = exchange.now_ms()
         record.connect_ms = connect_ms(flow, record.started_ms)
-        body = exchange.original.body if exchange.original else flow.request.raw_content
-        record.request.content = body or b""
-        record.request.size = len(body) if body is not None else _declared_size(flow)
+        _close_request(flow, exchange)
         if response is not None:
             record.status = response.status_code
             _close_response(response, record.response)
@@ -94,6 +92,15 @@ class Recorder:
                 attempt.failure = "stream"
             if attempt.upstream and record.outcome != "cancelled":
                 self.state.upstreams[attempt.upstream] = f"failing: {attempt.failure}" if attempt.failure in DOWN else "answering"
+
+
+def _close_request(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """The client's own body, not what an attempt made of it."""
+    if isinstance(flow.request.stream, Tap):
+        flow.request.stream.close()
+        return
+    body = (exchange.original.body if exchange.original else None) or flow.request.raw_content or b""
+    exchange.record.request.content, exchange.record.request.size = body, len(body)
 
 
 def _close_response(response: http.Response, body: CapturedBody) -> None:
@@ -122,9 +129,3 @@ def connect_ms(flow: http.HTTPFlow, started_ms: int) -> float | None:
     if begun is None or ready is None or begun * 1000 < started_ms - 1:
         return None
     return (ready - begun) * 1000
-
-
-def _declared_size(flow: http.HTTPFlow) -> int:
-    """The length of a body that was passed on unheld, as far as its header tells."""
-    text = flow.request.headers.get("content-length", "")
-    return int(text) if text.isdigit() else 0

@@ -31,8 +31,10 @@ class Router:
             self.state.counts["websockets_refused"] += 1
             exchange.kind = "side"  # a handshake that the client repeats as a POST is no call
             refuse(flow, exchange, 426, "not_allowed", "WebSockets are not passed on here; send the call as a POST")
-        elif exchange.kind == "side" and exchange.base_url_call:
-            self._readdress(flow, exchange)
+        elif exchange.kind == "side":
+            flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))
+            if exchange.base_url_call:
+                self._readdress(flow, exchange)
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
         """The same for a body that is not held: routes that name a model do not match."""
@@ -62,7 +64,6 @@ class Router:
             return
         base = urlsplit(base_url)
         request = flow.request
-        request.headers = http.Headers(without_own(tuple(request.headers.fields)))
         request.scheme, request.host, request.port = base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80)
         request.path = exchange.path
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -99,6 +100,9 @@ class Settings:
         elsewhere until it is moved.
         """
         self.watcher = asyncio.create_task(self._watch())
+        with contextlib.suppress(NotImplementedError, AttributeError):  # no such signal on Windows
+            # mitmproxy ends well on SIGINT and SIGTERM only; a closed terminal would cost the calls that run their rows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
         addresses = ctx.master.addons.get("proxyserver").listen_addrs()
         anywhere = self.state.config.proxy.allow_remote or not _is_default("listen_host")
         if not anywhere and ctx.options.mode == ["regular"] and addresses:
@@ -149,7 +153,7 @@ def _log_call(call: StoredCall) -> None:
     logger.info(
         "%s %s %s %s %s, %s%s, %.0f ms",
         row["id"],
-        row["upstream"],
+        row["upstream"] or "-",
         model,
         row["status"],
         row["outcome"],

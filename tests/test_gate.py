@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test.tflow import tclient_conn, tserver_conn
 
+from addons.gate import Gate
 from tests.conftest import MakeJourney
 from tests.rooms import (
     CHAT,
@@ -152,3 +156,30 @@ def test_what_was_refused_already_stays_so(journey: Journey) -> None:
     """The Gate does not talk over the Scope's answer."""
     flow = journey.send(base_url_call(f"/proxy{CHAT}", {"X-Upstream-Name": "nobody", "Origin": "https://evil.example"}))
     assert code(flow) == (400, "upstream_not_found")
+
+
+class _Server:
+    """As much of a connection as the hook looks at."""
+
+    def __init__(self, host: str) -> None:
+        self.client = SimpleNamespace(peername=("10.0.0.9", 5))
+        self.server = SimpleNamespace(address=(host, 443), error=None)
+
+
+@pytest.mark.parametrize(("resolved", "refused"), [("127.0.0.1", True), ("::ffff:127.0.0.1", True), ("93.184.216.34", False)])
+async def test_a_name_that_resolves_to_this_machine(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch, resolved: str, refused: bool
+) -> None:
+    """A peer from elsewhere is not passed on to it; else what was resolved is what is connected to."""
+
+    async def getaddrinfo(*_: object, **__: object) -> list[object]:
+        return [(0, 0, 0, "", (resolved, 443))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    data = _Server("inside.test")
+    await Gate(journey.state).server_connect(data)  # type: ignore[arg-type]
+    assert bool(data.server.error) is refused
+    assert refused or data.server.address == (resolved, 443)
+    ours = _Server("api.openai.com")
+    await Gate(journey.state).server_connect(ours)  # type: ignore[arg-type]
+    assert (ours.server.error, ours.server.address) == (None, ("api.openai.com", 443))

@@ -14,7 +14,8 @@ from tests.rooms import Journey, call, exchange, make_flow, pass_on
 
 
 def tap(max_body: int) -> Tap:
-    return Tap(Exchange("call", CallRecord("id", 0, "POST", "h", "/", "other"), 0.0, "/"), max_body)
+    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "other"), 0.0, "/")
+    return Tap(exchange, exchange.record.response, max_body)
 
 
 def test_the_client_gets_the_very_bytes(journey: Journey) -> None:

@@ -100,18 +100,19 @@ def test_what_was_seen_before_the_client_left_is_kept(journey: Journey) -> None:
     assert records(journey.state)[0].response.content == b"data: 1"
 
 
-def test_the_length_of_a_body_that_was_not_held_is_known(journey: Journey) -> None:
-    """From its header; its bytes are not there."""
-    flow = call(headers={"Content-Length": "70000000"})
-    flow.request.headers["Content-Length"] = "70000000"
+def test_a_body_that_was_not_held_is_counted_and_kept_as_it_passes(journey: Journey) -> None:
+    """Also without a Content-Length."""
+    flow = call()
     flow.request.stream = True
     flow.request.raw_content = None
     journey.hook("requestheaders", flow)
     journey.hook("request_stream", flow)
+    assert callable(flow.request.stream)
+    assert [flow.request.stream(piece) for piece in (b'{"model":', b'"gpt"}', b"")] == [b'{"model":', b'"gpt"}', b""]
     journey.answer(flow)
     (record,) = records(journey.state)
-    assert (record.request.size, record.request.content) == (70_000_000, b"")
-    assert record.request.truncated
+    assert (record.request.size, record.request.content) == (15, b'{"model":"gpt"}')
+    assert not record.request.truncated
 
 
 def test_a_stop_writes_all_that_runs(journey: Journey) -> None:

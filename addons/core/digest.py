@@ -14,7 +14,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from addons.core.call import AnswerReading, CallRecord, CapturedBody, Message, Outcome, RequestReading, SqlValue, StoredBody, StoredCall
+from addons.core.call import (
+    AnswerReading,
+    AttemptRecord,
+    CallRecord,
+    CapturedBody,
+    Message,
+    Outcome,
+    RequestReading,
+    SqlValue,
+    StoredBody,
+    StoredCall,
+)
 from addons.core.captured import Answer, decoded, deltas_ms, header, read_answer, ttft_ms
 from addons.core.conversations import Conversations
 from addons.core.dialects import read_request
@@ -59,9 +70,7 @@ class Digest:
             row |= {"prompt": _excerpt(_last_of_user(asked)), "response": _excerpt(answers)}
         row["redactions"] = len(cleaner.notes)
         timings = deltas_ms(record.response, answer)
-        served = row["served_model"]
-        attempts = (replace(attempt, model=str(served)) if served and attempt.model is None else attempt for attempt in record.attempts)
-        return StoredCall(row, tuple(attempts), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
+        return StoredCall(row, _attempts(record, row), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
     def _row(self, record: CallRecord, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
@@ -194,6 +203,15 @@ def _outcome(record: CallRecord, answer: Answer) -> Outcome:
 def _last_of_user(messages: Iterable[Message]) -> list[Message]:
     spoken = [message for message in messages if message.role == "user" and _text_of([message])]
     return spoken[-1:]
+
+
+def _attempts(record: CallRecord, row: dict[str, SqlValue]) -> tuple[AttemptRecord, ...]:
+    """With what only the reading told: the model that was asked for, and that the last answer broke off inside its stream."""
+    served = row["served_model"]
+    attempts = [replace(attempt, model=str(served)) if served and attempt.model is None else attempt for attempt in record.attempts]
+    if attempts and row["outcome"] == "partial" and attempts[-1].failure is None:
+        attempts[-1] = replace(attempts[-1], failure="stream")
+    return tuple(attempts)
 
 
 def _text_of(messages: Iterable[Message]) -> str:

@@ -139,8 +139,8 @@ class Writer:
     def _run(self) -> None:
         try:
             self._store = self._open_store(self._path)
-        except StoreError as error:
-            self._open_error = error
+        except Exception as error:  # else `start` would take a thread that has died for one that runs
+            self._open_error = error if isinstance(error, StoreError) else StoreError(f"cannot open {self._path}: {type(error).__name__}")
             return
         finally:
             self._opened.set()

@@ -326,12 +326,12 @@ def test_two_clients_at_once(way: Way, turnpike: Turnpike) -> None:
         with anthropic.Anthropic(api_key=way.key, base_url=way.anthropic, max_retries=0) as client:
             return said(client.messages.create(model=CLAUDE_MODEL, max_tokens=9, messages=MESSAGES, extra_headers=slow))
 
-    start = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         answers = [future.result() for future in (pool.submit(ask_openai), pool.submit(ask_claude))]
     assert answers == [PROMPT, DEFAULT_TEXT]
-    assert time.monotonic() - start < 0.95
-    assert {row["api"] for row in turnpike.wait_rows(before + 2)[-2:]} == {"openai.chat", "anthropic.messages"}
+    rows = turnpike.wait_rows(before + 2)[-2:]
+    assert {row["api"] for row in rows} == {"openai.chat", "anthropic.messages"}
+    assert max(row["ts_ms"] for row in rows) < min(row["ts_ms"] + row["duration_ms"] for row in rows)  # they ran at the same time
 
 
 def test_other_hosts_are_tunnelled(turnpike: Turnpike) -> None:
