@@ -40,6 +40,7 @@ class Exchange:
     base_url_call: bool = False
     may_use_keys: bool = False  # until the Gate says so: should its hook raise, no key is given
     original: Request | None = None
+    asked_usage: bool = False
     lease: tuple[KeyPool, Lease] | None = None
     attempt_started: float | None = None
     recorded: bool = False

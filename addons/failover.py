@@ -59,7 +59,7 @@ class Failover:
             refuse(flow, exchange, 503, "no_upstream_available", f"upstream {upstream.name!r} has no base_url; set it in the configuration")
             return
         credential, hint = self.keys.credential(exchange, upstream.name, request)
-        target = Target(upstream.provider, upstream.base_url, candidate.model)
+        target = Target(upstream.provider, upstream.base_url, candidate.model, upstream.ask_usage)
         try:
             outgoing = self.redactor.clean(build(request, api, target, credential), upstream.name)
         except NotSpoken as error:
@@ -67,6 +67,7 @@ class Failover:
             refuse(flow, exchange, 503, "no_upstream_available", str(error))
             return
         apply(flow, outgoing)
+        exchange.asked_usage = outgoing.asked_usage
         record = exchange.record
         record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, candidate.model, hint
         n = len(record.attempts) + 1

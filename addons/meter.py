@@ -10,6 +10,7 @@ import logging
 
 from mitmproxy import http
 
+from addons.core.ask_usage import UsageFilter
 from addons.core.call import CapturedBody, Headers
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
@@ -38,7 +39,8 @@ class Meter:
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
             return  # our own answer, or a WebSocket
         record.ttfb_ms = exchange.now_ms()
-        response.stream = Tap(exchange, record.response, self.state.config.capture.max_body)
+        usage_filter = UsageFilter() if exchange.asked_usage and is_plain_event_stream(response) else None
+        response.stream = Tap(exchange, record.response, self.state.config.capture.max_body, usage_filter)
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
         """A request body that is too long to be held is counted, and kept in part, as it passes."""
@@ -48,23 +50,30 @@ class Meter:
 
 
 class Tap:
-    """Copies what passes into `body`: at most `max_body` bytes from the start, and the tail of what is longer."""
+    """Copies what passes into `body`: at most `max_body` bytes from the start, and the tail of what is longer.
 
-    def __init__(self, exchange: Exchange, body: CapturedBody, max_body: int) -> None:
+    With `usage_filter` the usage that only we asked for is kept, and not passed on.
+    """
+
+    def __init__(self, exchange: Exchange, body: CapturedBody, max_body: int, usage_filter: UsageFilter | None = None) -> None:
         self.exchange = exchange
         self.body = body
         self.room = max_body
         self.pieces: list[bytes] = []
         self.tail = bytearray()
+        self.usage_filter = usage_filter
 
-    def __call__(self, data: bytes) -> bytes:
-        """One chunk as it came from the wire; b"" at the end."""
+    def __call__(self, data: bytes) -> bytes | list[bytes]:
+        """One chunk as it came from the wire; b"" at the end. What may pass on now: a list, since an empty chunk would end the body."""
         try:
             if data:
                 self._take(data)
         except Exception as error:  # whatever it is, the client gets its bytes
             logger.error("a body of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
-        return data
+        if self.usage_filter is None:
+            return data
+        passed = self.usage_filter.feed(data) if data else self.usage_filter.flush()
+        return [passed] if passed else []
 
     def _take(self, data: bytes) -> None:
         body, size = self.body, len(data)
@@ -90,6 +99,13 @@ class Tap:
         self.body.content = b"".join(self.pieces)
         self.body.tail = bytes(self.tail[-TAIL_BYTES:])
         self.pieces.clear()
+
+
+def is_plain_event_stream(response: http.Response) -> bool:
+    """Can an event be taken out of this answer? (not of a compressed one, nor of one whose length was announced)"""
+    headers = response.headers
+    streamed = headers.get("content-type", "").lower().startswith("text/event-stream")
+    return streamed and "content-encoding" not in headers and "content-length" not in headers
 
 
 def header_pairs(headers: http.Headers) -> Headers:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from addons.core.ask_usage import UsageFilter
 from addons.core.call import CallRecord
 from addons.exchange import Exchange
 from addons.meter import TAIL_BYTES, Meter, Tap, header_pairs
@@ -48,7 +49,7 @@ def test_bytes_pass_even_when_recording_fails(monkeypatch: pytest.MonkeyPatch, c
 def test_the_beginning_is_kept_and_the_sizes_add_up(chunks: list[bytes], max_body: int) -> None:
     """However the body is cut: the first `max_body` bytes, the tail of the rest, and the true length."""
     sink, whole = tap(max_body), b"".join(chunks)
-    assert b"".join(sink(chunk) for chunk in chunks) == whole
+    assert [sink(chunk) for chunk in chunks] == chunks
     sink.close()
     assert (sink.body.content, sink.body.tail) == (whole[:max_body], whole[max_body:])
     assert sink.body.size == len(whole) == sum(size for _, size in sink.body.chunks)
@@ -118,3 +119,19 @@ def test_headers_stay_as_on_the_wire() -> None:
     fields = ((b"B-two", b"1"), (b"a-one", b"\xff"), (b"B-two", b"2"))
     pairs = header_pairs(http.Headers(fields))
     assert [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs] == list(fields)
+
+
+def test_usage_that_only_we_asked_for_is_kept_and_not_passed_on() -> None:
+    """What is held or taken out is no chunk at all: an empty one would end a chunked body."""
+    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "openai.chat"), 0.0, "/")
+    sink = Tap(exchange, exchange.record.response, 1000, UsageFilter())
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
+    assert [sink(piece) for piece in (b": ping\n\n", usage[:9], usage[9:], b"data: [DONE]\n\n", b"")] == [
+        [b": ping\n\n"],
+        [],
+        [],
+        [b"data: [DONE]\n\n"],
+        [],
+    ]
+    sink.close()
+    assert usage in sink.body.content

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from addons.core.encodings import decode
+from addons.core.ask_usage import supports, with_usage
+from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import replace_string
 from addons.core.providers import Api, AuthStyle, auth_style, path_at
 
@@ -32,7 +33,10 @@ OWN_HEADERS = frozenset({b"x-upstream-name", b"proxy-authorization", b"proxy-con
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as plain values. `path` holds the query; `body` is None while it is streamed past us."""
+    """A request as plain values. `path` holds the query; `body` is None while it is streamed past us.
+
+    `asked_usage`: the body asks for usage that the client did not ask for, so the answer to that must be taken out again.
+    """
 
     method: str
     scheme: str
@@ -41,6 +45,7 @@ class Request:
     path: str
     headers: HeaderFields
     body: bytes | None
+    asked_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Target:
     provider: str
     base_url: str | None = None
     model: str | None = None
+    ask_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +80,20 @@ class NotSpoken(ValueError):
 def build(request: Request, api: Api, target: Target, credential: Credential) -> Request:
     """The request of one attempt. Raises NotSpoken where the target's provider does not speak the API's family."""
     scheme, host, port, path = _address(request, api, target)
-    headers, body = without_own(request.headers), request.body
+    request = replace(request, headers=without_own(request.headers))
     if target.model is not None:
         path = _with_model(path, api, target.model)
-        headers, body = _with_model_in_body(headers, body, target.model)
+        request = _with_body(request, replace_string(_plain_body(request), "model", target.model))
+    if target.ask_usage and supports(api.name, target.provider):
+        request = _asking(request)
+    headers = request.headers
     if credential.kind != "own":
         headers = _without(headers, CREDENTIAL_HEADERS | ACCOUNT_HEADERS)
         path = strip_parameters(path)
     if credential.kind == "key":
         name, scheme_word = AUTH_HEADERS[auth_style(target.provider, api.family)]
         headers = (*headers, (name, scheme_word + credential.value.encode()))
-    return replace(request, scheme=scheme, host=host, port=port, path=path, headers=headers, body=body)
+    return replace(request, scheme=scheme, host=host, port=port, path=path, headers=headers)
 
 
 def _address(request: Request, api: Api, target: Target) -> tuple[str, str, int, str]:
@@ -107,14 +116,30 @@ def _with_model(path: str, api: Api, model: str) -> str:
     return bare[: at + 1] + quote(model, safe="") + bare[at + 1 + len(api.model) :] + mark + query
 
 
-def _with_model_in_body(headers: HeaderFields, body: bytes | None, model: str) -> tuple[HeaderFields, bytes | None]:
-    """A compressed body is sent on plain when its model changes. Raises UndecodableBody where it can't be read."""
-    if not body:
-        return headers, body
-    encoding = next((value.decode("latin-1") for name, value in headers if name.lower() == b"content-encoding"), None)
-    if encoding is None:
-        return headers, replace_string(body, "model", model)
-    return _without(headers, frozenset({b"content-encoding"})), replace_string(decode(body, encoding), "model", model)
+def _plain_body(request: Request) -> bytes:
+    """The body without its Content-Encoding. Raises UndecodableBody where it can't be read."""
+    encoding = next((value.decode("latin-1") for name, value in request.headers if name.lower() == b"content-encoding"), None)
+    return decode(request.body, encoding) if request.body and encoding else request.body or b""
+
+
+def _with_body(request: Request, body: bytes) -> Request:
+    """Another body, sent plain whatever the client's was."""
+    if not request.body:
+        return request
+    return replace(request, headers=_without(request.headers, frozenset({b"content-encoding"})), body=body)
+
+
+def _asking(request: Request) -> Request:
+    """With the usage asked for, if the client did not. The answer must come plain then, since a chunk will be taken out of it."""
+    try:
+        body = with_usage(_plain_body(request))
+    except UndecodableBody:  # for the upstream to refuse, if it can't read it either
+        return request
+    if body is None:
+        return request
+    request = _with_body(request, body)
+    headers = _without(request.headers, frozenset({b"accept-encoding"}))
+    return replace(request, headers=(*headers, (b"Accept-Encoding", b"identity")), asked_usage=True)
 
 
 def without_own(headers: HeaderFields) -> HeaderFields:

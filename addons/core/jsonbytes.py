@@ -15,7 +15,13 @@ OPENING, CLOSING = b"{[", b"}]"
 
 
 def find_string(body: bytes, key: str) -> tuple[int, int] | None:
-    """Start and end of the string value (quotes included) of a key of the outermost object; None if there is none.
+    """As `find_value`, if the value is a string (its quotes included)."""
+    span = find_value(body, key)
+    return span if span and body[span[0] : span[0] + 1] == b'"' else None
+
+
+def find_value(body: bytes, key: str) -> tuple[int, int] | None:
+    """Start and end of the value of a key of the outermost object; None if there is none.
 
     The last of several equal keys wins, as in every JSON parser that providers are known to use; so the walk goes to the end
     unless the key stands only once in the bytes.
@@ -23,20 +29,19 @@ def find_string(body: bytes, key: str) -> tuple[int, int] | None:
     wanted = orjson.dumps(key)
     only_one = body.count(wanted) == 1
     found: tuple[int, int] | None = None
-    depth, state = 0, b""
+    depth, state, start = 0, b"", 0
     for token in TOKEN.finditer(body):
         text = token.group()
-        if text in OPENING:
-            depth += 1
-            state = b"{" if depth == 1 and text == b"{" else b""
-        elif text in CLOSING:
-            depth -= 1
-        elif depth == 1:
-            if state == b"value" and text[:1] == b'"':
-                found = token.span()
+        if depth == 1 and state == b"value":
+            start, state = token.start(), b"inside"
+        depth += (text in OPENING) - (text in CLOSING)
+        if state == b"inside":
+            if depth == 1:
+                found, state = (start, token.end()), b""
                 if only_one:
                     return found
-            state = _next_state(state, text, wanted)
+        elif depth == 1:
+            state = b"{" if text == b"{" else _next_state(state, text, wanted)
     return found
 
 

@@ -119,3 +119,17 @@ def test_strip_parameters_keeps_the_rest_letter_for_letter() -> None:
     assert strip_parameters("/x?b=%20&key=s&a") == "/x?b=%20&a"
     assert strip_parameters("/x?KEY=s") == "/x"
     assert strip_parameters("/x?") == "/x?"
+
+
+def test_usage_is_asked_for_where_the_target_says_so() -> None:
+    """In the body; and the answer must come plain, since a chunk is taken out of it. A compressed body is sent on plain."""
+    given = request("/v1/chat/completions", (b"Accept-Encoding", b"gzip"), body=b'{"stream":true}')
+    out = sent(given, Target("openai", ask_usage=True))
+    assert out.asked_usage
+    assert out.headers == ((b"Accept-Encoding", b"identity"),)
+    assert out.body == b'{"stream_options":{"include_usage":true},"stream":true}'
+    packed = request("/v1/chat/completions", (b"Content-Encoding", b"gzip"), body=gzip.compress(b'{"stream":true}'))
+    assert sent(packed, Target("openai", ask_usage=True)).body == out.body
+    garbled = request("/v1/chat/completions", (b"Content-Encoding", b"gzip"), body=b"no gzip")
+    assert sent(garbled, Target("openai", ask_usage=True)) == garbled
+    assert sent(request(), Target("openai", ask_usage=True)) == request()

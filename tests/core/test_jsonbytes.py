@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.jsonbytes import read_string, replace_string
+from addons.core.jsonbytes import find_value, read_string, replace_string
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -55,3 +55,12 @@ def test_leaves_the_bytes_around_alone() -> None:
     body = b'{ "b":1.0,\n "model" :\t"old" , "a":"\\u00e9" }'
     assert replace_string(body, "model", 'n"w') == b'{ "b":1.0,\n "model" :\t"n\\"w" , "a":"\\u00e9" }'
     assert replace_string(b"no json", "model", "x") == b"no json"
+
+
+@given(st.dictionaries(st.sampled_from(["model", "x"]) | st.text(), JSON, max_size=6))
+def test_finds_any_value_whole(value: dict[str, object]) -> None:
+    """Objects, lists and literals too."""
+    body = orjson.dumps(value)
+    span = find_value(body, "model")
+    assert (span is not None) is ("model" in value)
+    assert span is None or orjson.loads(body[span[0] : span[1]]) == value["model"]

@@ -1,0 +1,104 @@
+"""Ask an OpenAI-dialect stream for its usage where the client did not, and take the answer to that out again.
+
+With `stream_options.include_usage` the provider sends one more chunk before `[DONE]`, with empty `choices` and the usage
+(https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options). A client that did not ask for it
+must not see it: some index `choices[0]` of every chunk. Nothing else of request and answer is changed.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from addons.core.jsonbytes import find_value
+
+APIS = frozenset({"openai.chat", "openai.completions"})
+PROVIDERS = frozenset({"openai", "openrouter", "deepseek", "groq", "xai", "together", "fireworks", "ollama", "gemini"})
+"""Known to take `stream_options`. Mistral, Perplexity and Cohere send usage unasked; Azure refuses it in older API versions."""
+
+OPTION = b'"stream_options":{"include_usage":true}'
+MAX_HELD_BYTES = 64 * 1024  # of one event; the chunk with the usage has about 0.5 kB
+
+_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+
+
+def supports(api: str, provider: str) -> bool:
+    """May this call be asked for its usage?"""
+    return api in APIS and provider in PROVIDERS
+
+
+def with_usage(body: bytes) -> bytes | None:
+    """The request body that asks for usage; None where it does not stream, asks already, or is no JSON object."""
+    if b'"stream"' not in body:
+        return None
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(request, dict) or request.get("stream") is not True:
+        return None
+    options = request.get("stream_options")
+    if isinstance(options, dict) and options.get("include_usage") is True:
+        return None
+    if "stream_options" not in request:
+        start = body.index(b"{") + 1
+        return body[:start] + OPTION + b"," + body[start:]
+    return _with_options(body, options)
+
+
+def _with_options(body: bytes, options: object) -> bytes | None:
+    """The client's other options stay (OpenAI has `include_obfuscation`)."""
+    span = find_value(body, "stream_options")
+    if span is None or not (options is None or isinstance(options, dict)):
+        return None  # what is neither is for the provider to refuse
+    return body[: span[0]] + orjson.dumps((options or {}) | {"include_usage": True}) + body[span[1] :]
+
+
+class UsageFilter:
+    """Takes the usage chunk out of an SSE stream: feed bytes as they come, in any cut, and pass on what it gives back.
+
+    Only an event that has not ended is held, and no more than `MAX_HELD_BYTES` of it: a client can make nothing of half an
+    event anyway. Comments, blank lines, `[DONE]` and events with choices pass as they are.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._passing = False  # inside an event that was too long to be held
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes that may go to the client now."""
+        if not self._held and not self._passing and data.endswith((b"\n\n", b"\r\n\r\n")) and not _HAS_USAGE.search(data):
+            return data  # whole events without a usage: nearly every chunk
+        data, self._held = self._held + data, b""
+        out, start = bytearray(), 0
+        for end in _EVENT_END.finditer(data):
+            event = data[start : end.end()]
+            if self._passing or not is_usage_chunk(event):
+                out += event
+            start, self._passing = end.end(), False
+        rest = data[start:]
+        if self._passing or len(rest) > MAX_HELD_BYTES:
+            out += rest
+            self._passing = self._passing or bool(rest)
+        else:
+            self._held = rest
+        return bytes(out)
+
+    def flush(self) -> bytes:
+        """What was held when the stream ended inside an event."""
+        held, self._held = self._held, b""
+        return b"" if is_usage_chunk(held) else held
+
+
+def is_usage_chunk(event: bytes) -> bool:
+    """Is this SSE event the extra chunk: usage, and no choice?"""
+    if not _HAS_USAGE.search(event):
+        return False
+    lines = (line for line in re.split(rb"\r\n|\n|\r", event) if line.startswith(b"data:"))
+    try:
+        chunk = orjson.loads(b"\n".join(line[5:] for line in lines))
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
