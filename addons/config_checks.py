@@ -26,7 +26,6 @@ NOT_YET: dict[str, str] = {
     "upstreams.*.keys.*.max_concurrent": "limits per key",
     "upstreams.*.models": "model filters",
     "upstreams.*.aliases": "model aliases",
-    "upstreams.*.on_disconnect": "draining answers",
     "upstreams.*.probe": "probes",
     "upstreams.*.redaction": "outgoing redaction",
     "routes.*.strategy": "routing strategies",

@@ -5,6 +5,7 @@ It hangs on a weak dictionary keyed by flow, since a dataclass in `flow.metadata
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from dataclasses import dataclass, field
@@ -43,8 +44,7 @@ class Exchange:
     asked_usage: bool = False
     lease: tuple[KeyPool, Lease] | None = None
     attempt_started: float | None = None
-    recorded: bool = False
-    spans: list[tuple[float, int]] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now_ms(self) -> float:
         """Milliseconds since the call began."""

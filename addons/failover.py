@@ -15,7 +15,7 @@ from addons.core.call import AttemptRecord, FailureClass
 from addons.core.providers import Api
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
-from addons.proxycore.stream import FAILURE
+from addons.proxycore.stream import DRAIN, FAILURE
 from addons.redactor import Redactor
 from addons.routing import Router
 from addons.state import State
@@ -68,6 +68,7 @@ class Failover:
             return
         apply(flow, outgoing)
         exchange.asked_usage = outgoing.asked_usage
+        flow.metadata[DRAIN] = upstream.on_disconnect == "drain"
         record = exchange.record
         record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, candidate.model, hint
         n = len(record.attempts) + 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from mitmproxy import connection, http
 
 from addons.core.call import CapturedBody, Outcome
@@ -9,10 +12,11 @@ from addons.core.failures import failure_of
 from addons.exchange import Exchange, exchange_of
 from addons.meter import SWITCHING_PROTOCOLS, Tap, header_pairs
 from addons.metrics import count_call
-from addons.proxycore.stream import CLIENT_LEFT, FAILURE
+from addons.proxycore.stream import CLIENT_LEFT, DRAIN, FAILURE
 from addons.state import State
 
 FIRST_ERROR_STATUS = 400
+DRAIN_SECONDS = 600.0  # the longest that an answer is read for nobody
 DOWN = ("server", "overloaded", "connect", "timeout")  # what the breaker will count (DESIGN §5)
 
 
@@ -32,7 +36,9 @@ class Recorder:
 
     def response(self, flow: http.HTTPFlow) -> None:
         """The answer has ended; a WebSocket has only begun."""
-        if flow.response and flow.websocket is None:
+        if flow.metadata.get(CLIENT_LEFT):  # an answer that was read to its end for the record
+            self._finish(flow, "cancelled")
+        elif flow.response and flow.websocket is None:
             self._finish(flow, "ok" if flow.response.status_code < FIRST_ERROR_STATUS else "error")
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
@@ -46,9 +52,17 @@ class Recorder:
         else:
             self._finish(flow, "partial" if answer_began(flow) else "error", "stream" if answer_began(flow) else "connect")
 
-    def client_disconnected(self, client: connection.Client) -> None:
-        """Whatever still runs on a connection that is gone has ended with it."""
-        for flow in [flow for flow in self.live.values() if flow.client_conn is client]:
+    async def client_disconnected(self, client: connection.Client) -> None:
+        """Whatever still runs on a connection that is gone has ended with it, but for answers that are drained.
+
+        mitmproxy closes the connections to upstreams when this hook returns (DESIGN §2.13).
+        """
+        left = [flow for flow in self.live.values() if flow.client_conn is client]
+        drained = [exchange.ended.wait() for flow in left if flow.metadata.get(DRAIN) and (exchange := exchange_of(flow))]
+        if drained:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*drained), DRAIN_SECONDS)
+        for flow in left:
             self._finish(flow, "cancelled")
 
     def done(self) -> None:
@@ -61,6 +75,7 @@ class Recorder:
         exchange = exchange_of(flow)
         if exchange is None or self.live.pop(exchange.record.id, None) is None:
             return  # not a call, a second end of the same one, or a handshake that became none
+        exchange.ended.set()
         _take_key_out(flow, exchange)
         exchange.release_key()
         if exchange.kind != "call":

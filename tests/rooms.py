@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,6 +110,13 @@ def records(state: State) -> list[CallRecord]:
     return state.writer.records
 
 
+def run_at_once(hook: Coroutine[Any, Any, None]) -> None:
+    """Run an asynchronous hook that has nothing to wait for."""
+    with contextlib.suppress(StopIteration):
+        hook.send(None)
+        raise AssertionError("the hook waits for something")
+
+
 class Journey:
     """The rooms in the order of router.py, and their hooks called as mitmproxy would. An error in a hook is not swallowed here."""
 
@@ -129,9 +136,11 @@ class Journey:
                 continue
             called.append(type(room).__name__)
             try:
-                handler(data)
+                result = handler(data)
             except exceptions.AddonHalt:
                 break
+            if inspect.iscoroutine(result):
+                run_at_once(result)
         return called
 
     def send(self, flow: http.HTTPFlow) -> http.HTTPFlow:

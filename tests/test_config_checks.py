@@ -20,7 +20,6 @@ SETTINGS: list[tuple[str, str, str, str]] = [
     ("upstreams.*.keys.*.max_concurrent", UPSTREAM, "keys: [{env: K*}]", "keys: [{env: K*, max_concurrent: 2}]"),
     ("upstreams.*.models", UPSTREAM, 'models: {allow: ["*"], deny: []}', "models: {deny: [x]}"),
     ("upstreams.*.aliases", UPSTREAM, "aliases: {}", "aliases: {fast: m}"),
-    ("upstreams.*.on_disconnect", UPSTREAM, "on_disconnect: cancel", "on_disconnect: drain"),
     ("upstreams.*.probe", UPSTREAM, "probe: null", "probe: {path: /v1/models, every: 30, timeout: 5}"),
     ("upstreams.*.redaction", UPSTREAM, "redaction: {}", "redaction: {mode: mask}"),
     ("routes.*.strategy", ROUTE, "strategy: priority", "strategy: [local_first, fastest]"),

@@ -20,7 +20,7 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
@@ -34,7 +34,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 ORIGIN_FORM = "turnpike_origin_form"
 CLIENT_LEFT = "turnpike_client_left"
 FAILURE = "turnpike_failure"
-"""Keys in `flow.metadata`, plain values only: bool, bool, the error's text."""
+DRAIN = "turnpike_drain"
+"""Keys in `flow.metadata`, plain values only: bool, bool, the error's text, bool (an answer is read to its end when the client leaves)."""
 
 RESTS_ON = {
     "__init__": ["self", "context", "stream_id"],
@@ -67,6 +68,18 @@ class UpstreamFailedHook(commands.StartHook):
 class TurnpikeStream(HttpStream):
     """One request and its answer."""
 
+    def _drain(self, event: events.Event) -> Commands:
+        """The client has left, and the answer is still read, for the record: what is meant for the client goes nowhere."""
+        work, answer = super()._handle_event(event), None
+        while True:
+            try:
+                command = work.send(answer)
+            except StopIteration:
+                return
+            answer = None
+            if not (isinstance(command, SendHttp) and command.connection is self.context.client):  # none of these is replied to
+                answer = yield command
+
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         """As mitmproxy's; the flow that the first hook shows is told its form."""
         spoken_to_us = self.mode is HTTPMode.regular and (not event.request.host or event.request.is_http2)
@@ -98,6 +111,10 @@ class TurnpikeStream(HttpStream):
         """Note who left; ask for an answer where the client has none yet."""
         if isinstance(event, RequestProtocolError):
             self.flow.metadata[CLIENT_LEFT] = True
+            answering = self.server_state in (self.state_wait_for_response_headers, self.state_stream_response_body)
+            if self.flow.metadata.get(DRAIN) and self.client_state == self.state_done and answering:
+                self._handle_event = self._drain  # as mitmproxy itself does it for tunnels
+                return
         else:
             self.flow.metadata[FAILURE] = event.message
             if self.client_state in (self.state_wait_for_request_headers, self.state_consume_request_body):

@@ -22,6 +22,7 @@ import openai
 import pytest
 
 from scripts.fake_provider.server import FakeProvider
+from scripts.fake_provider.speech import DEFAULT_TEXT
 from tests.e2e.harness import Turnpike, fake_upstreams, refusing_port, wait_for
 
 MODEL = "gpt-4o-mini"
@@ -82,6 +83,24 @@ def test_a_client_that_leaves_is_cancelled(proxy: Turnpike, fake: FakeProvider) 
     assert (row["outcome"], row["status"], row["response"].split()[0]) == ("cancelled", 200, "Hello")
     assert proxy.body(call_id, "response").content.startswith(seen)
     wait_for(lambda: fake.requests[-1].ended == "client left", "the upstream's stream is ended")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_answer_is_drained_where_the_upstream_says_so(whole: bool, fake: FakeProvider, tmp_path: Path) -> None:
+    """`on_disconnect: drain`: the client is gone, the answer is read to its end, and the row tells what it cost."""
+    upstreams = {"openai": {"base_url": f"{fake.url}/v1", "default": True, "on_disconnect": "drain"}}
+    knobs = "gpt-4o-mini@fake:first_byte=0.5" if whole else "gpt-4o-mini@fake:chunks=11,delay=0.05"
+    with Turnpike(tmp_path, {"version": 1, "upstreams": upstreams}, trusted_ca=fake.ca_file) as proxy:
+        if whole:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(chat_url(proxy), json=chat(knobs), timeout=0.2)
+        else:
+            with httpx.Client() as client, client.stream("POST", chat_url(proxy), json=chat(knobs, stream=True)) as answer:
+                first_piece(answer.iter_raw())
+        [row] = proxy.wait_rows(1)
+        assert fake.requests[-1].ended == "answered"
+    assert (row["outcome"], row["status"], row["finish_reason"]) == ("cancelled", 200, "stop")
+    assert (row["tokens_source"], row["response"]) == ("reported", DEFAULT_TEXT)
 
 
 def test_a_client_that_leaves_before_the_answer(proxy: Turnpike, fake: FakeProvider) -> None:
@@ -239,6 +258,8 @@ def test_a_kill_costs_no_more_than_the_last_moment(fake: FakeProvider, tmp_path:
                 ended[answer.headers["x-turnpike-call"]] = time.monotonic()
 
     with own_proxy(fake, tmp_path) as turnpike, ThreadPoolExecutor(4) as pool:
+        httpx.post(chat_url(turnpike), json=chat())
+        turnpike.wait_rows(1)  # the first call loads the table of prices, which takes longer than a commit
         workers = [pool.submit(work, turnpike) for _ in range(4)]
         try:
             begun = time.monotonic()
