@@ -28,7 +28,7 @@ def refuse(
 ) -> None:
     """Answer with an error of DESIGN §4. `details` go beside the code (attempts, known upstreams)."""
     body = error_body(_family(flow, exchange), status, code, message, **details)
-    flow.response = http.Response.make(status, body, {"Content-Type": JSON, **(headers or {})})
+    _answer(flow, status, body, {"Content-Type": JSON, **(headers or {})})
     if exchange:
         exchange.record.outcome, exchange.record.error_type, exchange.record.error = outcome, code, message
 
@@ -44,9 +44,16 @@ def _family(flow: http.HTTPFlow, exchange: Exchange | None) -> Family | None:
 
 def answer_json(flow: http.HTTPFlow, status: int, value: Any) -> None:
     """Answer with JSON."""
-    flow.response = http.Response.make(status, orjson.dumps(value), {"Content-Type": JSON})
+    _answer(flow, status, orjson.dumps(value), {"Content-Type": JSON})
 
 
 def answer_text(flow: http.HTTPFlow, text: str, content_type: str) -> None:
     """Answer 200 with text."""
-    flow.response = http.Response.make(200, text, {"Content-Type": content_type})
+    _answer(flow, 200, text.encode(), {"Content-Type": content_type})
+
+
+def _answer(flow: http.HTTPFlow, status: int, body: bytes, headers: dict[str, str]) -> None:
+    flow.response = http.Response.make(status, body, headers)
+    if flow.request.method == "HEAD":  # RFC 9110 §9.3.2: the headers of the GET, and no body, which would begin the next answer
+        flow.response.raw_content = b""
+        flow.response.headers["content-length"] = str(len(body))

@@ -108,6 +108,10 @@ def _parse(text: str, name: str) -> tuple[dict[str, Any], dict[Loc, int]]:
         raise ConfigError(_yaml_problem(error, text, name)) from None
     except YAMLError as error:
         raise ConfigError(f"{name}: not YAML: {type(error).__name__}; remove what is not text") from None
+    except (ValueError, RecursionError) as error:  # a date that is none, a number that is none, nesting without end
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{name}: a value is not what it looks like ({type(error).__name__}); put quotes around texts") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{name}: {show(tree)} where sections belong; write e.g. proxy: and upstreams:")
     return tree, lines

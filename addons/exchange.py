@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
+from addons.config import Config
 from addons.core.attempt import Request
 from addons.core.call import AttemptRecord, CallRecord
 from addons.core.ids import RANDOM_BYTES, ulid
@@ -29,13 +31,15 @@ class Exchange:
     """One flow's facts. `started` is a monotonic clock in seconds, against which all milliseconds are taken.
 
     `upstream` is the one that the client itself named (by host, path or header); `path` is the provider's path, with the
-    proxy's own prefix and upstream segment taken off.
+    proxy's own prefix and upstream segment taken off. `config` and `pools` are those that were valid when the call began.
     """
 
     kind: Kind
     record: CallRecord
     started: float
     path: str
+    config: Config
+    pools: Mapping[str, KeyPool]
     upstream: str | None = None
     api: Api | None = None
     base_url_call: bool = False
@@ -66,7 +70,7 @@ class Exchange:
 _exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
 
 
-def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str) -> Exchange:
+def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str, config: Config, pools: Mapping[str, KeyPool]) -> Exchange:
     """Begin the record of a flow, with what the client asked for."""
     now_ms = time.time_ns() // 1_000_000
     record = CallRecord(
@@ -77,7 +81,7 @@ def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str) -> Exchange:
         path=flow.request.path,
         api="other",
     )
-    exchange = Exchange(kind, record, time.perf_counter(), path)
+    exchange = Exchange(kind, record, time.perf_counter(), path, config, pools)
     _exchanges[flow] = exchange
     return exchange
 

@@ -12,6 +12,7 @@ from mitmproxy import http
 from addons.answers import refuse
 from addons.core.attempt import NotSpoken, Request, Target, build
 from addons.core.call import AttemptRecord, FailureClass
+from addons.core.encodings import UndecodableBody
 from addons.core.providers import Api
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
@@ -53,26 +54,27 @@ class Failover:
         if candidate is None:
             refuse(flow, exchange, 503, "no_upstream_available", "no candidate of the route can take this call")
             return
-        upstream = self.state.config.upstreams[candidate.upstream]
-        if upstream.base_url is None and (exchange.base_url_call or self.state.config.upstream_for_host(request.host) is not upstream):
+        upstream = exchange.config.upstreams[candidate.upstream]
+        if upstream.base_url is None and (exchange.base_url_call or exchange.config.upstream_for_host(request.host) is not upstream):
             # the host that the client asked for is another upstream's, and must not be given this one's key
             refuse(flow, exchange, 503, "no_upstream_available", f"upstream {upstream.name!r} has no base_url; set it in the configuration")
             return
         credential, hint = self.keys.credential(exchange, upstream.name, request)
         target = Target(upstream.provider, upstream.base_url, candidate.model, upstream.ask_usage)
         try:
-            outgoing = self.redactor.clean(build(request, api, target, credential), upstream.name)
-        except NotSpoken as error:
+            outgoing = self.redactor.clean(build(request, api, target, credential), exchange.config, upstream.name)
+        except (NotSpoken, UndecodableBody) as error:
             exchange.release_key()
-            refuse(flow, exchange, 503, "no_upstream_available", str(error))
+            status, code = (503, "no_upstream_available") if isinstance(error, NotSpoken) else (400, "unreadable_body")
+            refuse(flow, exchange, status, code, str(error))
             return
         apply(flow, outgoing)
         exchange.asked_usage = outgoing.asked_usage
         flow.metadata[DRAIN] = upstream.on_disconnect == "drain"
         record = exchange.record
-        record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, candidate.model, hint
+        record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, outgoing.model, hint
         n = len(record.attempts) + 1
-        record.attempts.append(AttemptRecord(n, upstream.name, outgoing.host, candidate.model, hint))
+        record.attempts.append(AttemptRecord(n, upstream.name, outgoing.host, outgoing.model, hint))
         exchange.attempt_started = exchange.now_ms()
 
     def upstream_failed(self, flow: http.HTTPFlow) -> None:
@@ -80,7 +82,7 @@ class Failover:
         exchange = exchange_of(flow)
         if exchange is None or exchange.kind != "call":
             return
-        why = str(flow.metadata.get(FAILURE, ""))
+        why, _ = self.state.redactor.text(str(flow.metadata.get(FAILURE, "")), "error")  # it may quote what the upstream sent
         failure: FailureClass = "timeout" if any(sign in why for sign in TIMED_OUT) else "connect"
         if exchange.attempt:
             exchange.attempt.failure = failure

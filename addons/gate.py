@@ -37,13 +37,13 @@ class Gate:
         Scope has refused the names that say so themselves. What was resolved here is what is connected to, so that a name
         can't be one thing now and another a moment later. The hosts of upstreams are the configuration's own choice.
         """
-        if is_loopback(data.client.peername[0]) or data.server.address is None or self._is_upstreams(data.server.address[0]):
+        if is_loopback(data.client.peername[0]) or data.server.address is None or self._is_upstreams(*data.server.address[:2]):
             return
         host, port = data.server.address[:2]
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            data.server.error = f"{host} is not known: {error.strerror}"
+        except (OSError, UnicodeError):
+            data.server.error = "this host is not known"
             return
         if any(is_this_machine(str(address[0])) for *_, address in found):
             data.server.error = "peers from elsewhere are not passed on to this machine's own services"
@@ -51,10 +51,11 @@ class Gate:
             address = found[0][4]
             data.server.address = str(address[0]), int(address[1])
 
-    def _is_upstreams(self, host: str) -> bool:
+    def _is_upstreams(self, host: str, port: int) -> bool:
         config = self.state.config
-        bases = (urlsplit(upstream.base_url).hostname for upstream in config.upstreams.values() if upstream.base_url)
-        return config.upstream_for_host(host) is not None or host in bases
+        bases = (urlsplit(upstream.base_url) for upstream in config.upstreams.values() if upstream.base_url)
+        ports = {"https": 443, "http": 80}
+        return config.upstream_for_host(host) is not None or (host, port) in ((b.hostname, b.port or ports[b.scheme]) for b in bases)
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Remember both ends of a connection that we open; one end alone may stand in other connections too."""
@@ -69,8 +70,8 @@ class Gate:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Refuse what must not be answered; say of the rest whether pool keys may be used."""
         exchange = exchange_of(flow)
-        if exchange is None or flow.response:
-            return
+        if exchange is None:
+            return  # what Scope has answered is looked at too: who may not speak to us is not told which upstreams there are
         if self._is_loop(flow.client_conn):
             refuse(flow, exchange, 403, "not_allowed", "this connection comes from the proxy itself")
             return

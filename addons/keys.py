@@ -5,21 +5,18 @@ from __future__ import annotations
 from addons.core.attempt import NONE, OWN, Credential, Request, own_credential
 from addons.core.inject import keeps_own, wants_pool_key
 from addons.exchange import Exchange
-from addons.state import State
 
 
 class Keys:
     """Leases keys. A key is handed out for its own upstream only, so it can't reach another host whatever the request says."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
-
     def credential(self, exchange: Exchange, upstream: str, request: Request) -> tuple[Credential, str | None]:
         """The credential of an attempt, and the hint of the key (last 4 characters, None where no pool key is used)."""
         exchange.release_key()
-        config, pool = self.state.config.upstreams[upstream], self.state.pools[upstream]
+        config, pool = exchange.config.upstreams[upstream], exchange.pools[upstream]
         own = own_credential(request.headers, request.path)
-        wanted = wants_pool_key(config.inject, config.inject_for, own, exchange.may_use_keys)
+        safe = config.base_url is not None or request.scheme == "https"  # else the client chose plain text for our key
+        wanted = wants_pool_key(config.inject, config.inject_for, own, exchange.may_use_keys and safe)
         if wanted and (lease := pool.lease()):
             exchange.lease = pool, lease
             return Credential("key", lease.key.value), lease.key.hint

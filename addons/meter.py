@@ -31,7 +31,11 @@ class Meter:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Name the call to the client, note the first byte, and pass the body on as it comes."""
         exchange, response = exchange_of(flow), flow.response
-        if exchange is None or exchange.kind != "call" or response is None:
+        if exchange is None or response is None:
+            return
+        if exchange.kind == "side" and response.raw_content is None and response.status_code != SWITCHING_PROTOCOLS:
+            response.stream = True  # passed as it comes, whatever it is
+        if exchange.kind != "call":
             return
         record = exchange.record
         record.response.headers = header_pairs(response.headers)
@@ -68,11 +72,12 @@ class Tap:
         try:
             if data:
                 self._take(data)
+            if self.usage_filter is None:
+                return data
+            passed = self.usage_filter.feed(data) if data else self.usage_filter.flush()
         except Exception as error:  # whatever it is, the client gets its bytes
             logger.error("a body of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
-        if self.usage_filter is None:
             return data
-        passed = self.usage_filter.feed(data) if data else self.usage_filter.flush()
         return [passed] if passed else []
 
     def _take(self, data: bytes) -> None:

@@ -10,6 +10,7 @@ PLAIN = {
     "side_calls": "Requests on our hosts that are no API calls, passed on untouched.",
     "blocked_hosts": "Requests for hosts that no upstream names, refused.",
     "refused_peers": "Connections refused since the peer is not on loopback.",
+    "tls_failures": "Handshakes in which a client refused the proxy's certificate, or broke off.",
     "websockets_refused": "WebSocket handshakes answered with 426.",
 }
 Label = tuple[str, ...]

@@ -6,8 +6,8 @@ is. Anything else is refused here too, so that a body can't slip through unprote
 
 from __future__ import annotations
 
+from addons.config import Config
 from addons.core.attempt import Request
-from addons.state import State
 
 
 class Unprotected(RuntimeError):
@@ -17,12 +17,9 @@ class Unprotected(RuntimeError):
 class Redactor:
     """Gives back the request that may be sent to an upstream."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
-
-    def clean(self, request: Request, upstream: str) -> Request:
+    def clean(self, request: Request, config: Config, upstream: str) -> Request:
         """The request as this upstream may see it. Raises Unprotected."""
-        mode = self.state.config.upstreams[upstream].redaction.mode or self.state.config.redaction.outgoing.mode
+        mode = config.upstreams[upstream].redaction.mode or config.redaction.outgoing.mode
         if mode != "off":
             raise Unprotected(f"outgoing redaction for {upstream} is not available")
         return request

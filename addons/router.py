@@ -14,6 +14,7 @@ from addons.routing import Router
 from addons.scope import Scope
 from addons.settings import Settings
 from addons.state import State
+from addons.trust import Trust
 
 state = State()
 router = Router(state)
@@ -21,10 +22,11 @@ router = Router(state)
 addons = [
     Settings(state),  #   the configuration, read again when it changes; mitmproxy's own defaults
     Scope(state),  #      is this host ours, and this path an API call?
+    Trust(state),  #      which clients do not trust our certificate?
     Gate(state),  #       who is the client, and may it?
     Endpoints(state),  #  is this request for the proxy itself?
     router,  #            which upstream, under which model name
-    Failover(state, router, Redactor(state), Keys(state)),  # each attempt, built anew from the client's request
+    Failover(state, router, Redactor(), Keys()),  # each attempt, built anew from the client's request
     Meter(state),  #      the only owner of flow.response.stream
     Recorder(state),  #   one row per call, whatever its end
 ]

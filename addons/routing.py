@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from mitmproxy import http
 
 from addons.answers import refuse
-from addons.core.attempt import Request, without_own
+from addons.core.attempt import Request, content_encoding, without_own
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import read_string
-from addons.core.providers import Api
+from addons.core.providers import PROVIDERS, Api
 from addons.core.routing import CallFacts, Decision, decide
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
@@ -43,37 +43,38 @@ class Router:
     def decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request) -> Decision:
         """The candidates of a call, noted in its record."""
         record = exchange.record
-        model = api.model
-        if self.state.config.routes and model is None:
+        model, routes = api.model, exchange.config.routes
+        if routes and model is None:
             model = model_of(request)
         headers = {name.lower(): value for name, value in flow.request.headers.items()}
         facts = CallFacts(model, record.client, exchange.upstream or "", exchange.path, headers)
-        decision = decide(self.state.config.routes, facts, api, self.state.providers)
+        decision = decide(routes, facts, api, exchange.config.providers)
         record.route, record.decision = decision.route, decision.as_json()
         return decision
 
     def _refuses_websocket(self, exchange: Exchange) -> bool:
-        policy = self.state.config.proxy.websocket
+        policy = exchange.config.proxy.websocket
         return policy == "refuse" or (policy == "auto" and exchange.record.api == "openai.responses")
 
     def _readdress(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """A side call on our own address goes to the host that the upstream has, with the client's own credential."""
-        base_url = self.state.config.upstreams[exchange.upstream or ""].base_url
+        """A side call on our own address goes to where the upstream is, with the client's own credential."""
+        upstream = exchange.config.upstreams[exchange.upstream or ""]
+        base_url, root = upstream.base_url, PROVIDERS[upstream.provider].root
         if base_url is None:
             refuse(flow, exchange, 404, "not_found", f"upstream {exchange.upstream!r} has no base_url, so nothing is at this path")
             return
         base = urlsplit(base_url)
         request = flow.request
         request.scheme, request.host, request.port = base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80)
-        request.path = exchange.path
+        below = exchange.path.removeprefix(root) if exchange.path.startswith(f"{root}/") else exchange.path
+        request.path = base.path.rstrip("/") + below
 
 
 def model_of(request: Request) -> str | None:
     """The model that a body names, also in a compressed one; None where it can't be read."""
     if not request.body:
         return None
-    encoding = next((value.decode("latin-1") for name, value in request.headers if name.lower() == b"content-encoding"), None)
     try:
-        return read_string(decode(request.body, encoding), "model")
+        return read_string(decode(request.body, content_encoding(request.headers)), "model")
     except UndecodableBody:
         return None

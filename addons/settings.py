@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -23,7 +24,7 @@ from addons.storage.writer import Writer
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-LOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "warn": "warn", "error": "error"}
+LOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 NOISE = (
     "client connect",
     "client disconnect",
@@ -48,6 +49,8 @@ class Settings:
 
     def load(self, loader: Loader) -> None:
         """Register our option, and put our stream in mitmproxy's HTTP layer; a failure ends the process with one line."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a log that goes to a file or a pipe is read while it is written
+            sys.stdout.reconfigure(line_buffering=True)
         text = "Turnpike's configuration file (default: TURNPIKE_CONFIG or config/turnpike.yml)."
         try:
             loader.add_option("turnpike_config", str, "", text)
@@ -55,7 +58,17 @@ class Settings:
             install()
         except (exceptions.OptionsError, RuntimeError) as error:  # mitmproxy would go on without us, as an open proxy on all interfaces
             _end(str(error))
-        logging.getLogger("mitmproxy.proxy.server").addFilter(_is_no_noise)
+        for name in ("mitmproxy.proxy.server", "mitmproxy.proxy.layer"):
+            logging.getLogger(name).addFilter(self.clean_line)
+
+    def clean_line(self, record: logging.LogRecord) -> bool:
+        """Mitmproxy's own lines: those that name hosts are left out, and the others masked, since they may quote what crossed the wire."""
+        text = record.getMessage()
+        if text.startswith(NOISE):
+            return False
+        if self.file:
+            record.msg, record.args = self.state.redactor.text(text, "log")[0], ()
+        return True
 
     def configure(self, updated: set[str]) -> None:
         """Read the file that the option names; a broken one ends the process with one line (DESIGN §2.14)."""
@@ -75,6 +88,8 @@ class Settings:
         except StoreError as error:
             _end(f"capture.database: {error}")
         self._set_options()
+        if not self.file.current.upstreams:
+            logger.warning("%s names no upstreams: nothing will be opened, routed or recorded", self.file.current.source)
 
     def _set_options(self) -> None:
         """Set the options that the user has left at their default (mitmweb has no `flow_detail`); some follow from our file."""
@@ -101,8 +116,9 @@ class Settings:
         """
         self.watcher = asyncio.create_task(self._watch())
         with contextlib.suppress(NotImplementedError, AttributeError):  # no such signal on Windows
-            # mitmproxy ends well on SIGINT and SIGTERM only; a closed terminal would cost the calls that run their rows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+                # mitmproxy ends well on SIGINT and SIGTERM only; a closed terminal would cost the calls that run their rows
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
         addresses = ctx.master.addons.get("proxyserver").listen_addrs()
         anywhere = self.state.config.proxy.allow_remote or not _is_default("listen_host")
         if not anywhere and ctx.options.mode == ["regular"] and addresses:
@@ -117,8 +133,12 @@ class Settings:
         with contextlib.suppress(asyncio.CancelledError):
             while True:
                 await asyncio.sleep(POLL_SECONDS)
-                if self.file and self.file.changed():
-                    self.reload()
+                try:
+                    if self.file and self.file.changed():
+                        self.reload()
+                except Exception as error:  # its text may quote the file; the next change is tried again
+                    self.state.config_error = f"the changed configuration can't be read: {type(error).__name__}"
+                    logger.error("%s", self.state.config_error)
 
     def reload(self) -> None:
         """Take the changed file into use, between two calls; a broken one leaves the old in place."""
@@ -147,11 +167,12 @@ def _end(reason: str) -> NoReturn:
 def _log_call(call: StoredCall) -> None:
     """A line per call, of columns that are masked already."""
     row = call.row
-    tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row["tokens_source"] else "tokens unknown"
-    cost = f" ${row['cost_usd']:.6f}" if row["cost_usd"] is not None else ""
-    model = row["response_model"] or row["served_model"] or row["model"] or row["api"]
+    tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row.get("tokens_source") else "tokens unknown"
+    cost = f" ${row['cost_usd']:.6f}" if row.get("cost_usd") is not None else ""
+    model = row.get("response_model") or row.get("served_model") or row.get("model") or row.get("api")
+    why = f": {str(row.get('error'))[:200]}" if row.get("error") and row.get("outcome") != "ok" else ""
     logger.info(
-        "%s %s %s %s %s, %s%s, %.0f ms",
+        "%s %s %s %s %s, %s%s, %.0f ms%s",
         row["id"],
         row["upstream"] or "-",
         model,
@@ -160,11 +181,8 @@ def _log_call(call: StoredCall) -> None:
         tokens,
         cost,
         row["duration_ms"] or 0,
+        why,
     )
-
-
-def _is_no_noise(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(NOISE)
 
 
 def _is_default(name: str) -> bool:

@@ -20,6 +20,7 @@ from scripts.resend import Call, NotSent, Resend, compare, read_answer, resend_o
 from scripts.running import load_config, running_proxy
 
 CALL_HEADER = "x-turnpike-call"
+MIN_ID_END = 6  # characters
 TIMEOUT = httpx.Timeout(600, connect=10)
 ROW_WITHIN_S = 5.0
 """The proxy writes a row within half a second, unless the disk is slow."""
@@ -71,7 +72,10 @@ def command(
     settings = load_config(config)
     try:
         with closing(open_reader(database or settings.capture.database)) as captures:
+            ids = tuple(whole_id(captures, call_id) for call_id in ids)
             ids += tuple(row[0] for row in captures.execute(f"SELECT id FROM calls WHERE ({where}) ORDER BY ts_ms")) if where else ()
+            if not ids:
+                raise click.ClickException(f"no call matches {where}")
             url = running_proxy(settings, proxy).url
             with httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False) as client:
                 failed = Replay(settings, captures, client, headers).run(ids)
@@ -79,6 +83,15 @@ def command(
         raise click.ClickException(str(error)) from error
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def whole_id(captures: sqlite3.Connection, given: str) -> str:
+    """The call that ends with what Datasette shows of an id (`…Y332MYX3`), if there is just one; else what was given."""
+    end = given.lstrip("….").upper()
+    if len(end) < MIN_ID_END or not end.isalnum():
+        return given
+    found = captures.execute("SELECT id FROM calls WHERE substr(id, -length(:end)) = :end LIMIT 2", {"end": end}).fetchall()
+    return str(found[0][0]) if len(found) == 1 else given
 
 
 class Replay:

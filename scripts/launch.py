@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from addons.config import ROOT, Config
-from scripts.running import CA_NAME, CONFDIR, UNSPECIFIED, Address, check_port, free_port
+from scripts.running import CA_NAME, CONFDIR, UNSPECIFIED, Address, address_of, check_port, free_port
 from scripts.supervisor import Supervisor
 
 ENTRY = ROOT / "addons" / "router.py"
@@ -50,6 +50,15 @@ class Proxy:
         given = [item.partition("=")[2] for item in self.extra if item.startswith("confdir=")]
         return (Path(given[-1]) if given else CONFDIR).expanduser() / CA_NAME
 
+    @property
+    def exec_command(self) -> str:
+        """`turnpike exec` with what it needs to find this proxy and its CA."""
+        turnpike = "turnpike" if shutil.which("turnpike") else shown_path(Path(program("turnpike")))
+        elsewhere = f" --config {shown_path(self.config.source)}" if self.config.source != Config().source else ""
+        moved = "" if self.address == address_of(self.config) else f" --proxy {self.address.url}"
+        confdir = "" if self.ca.parent == CONFDIR.expanduser() else f" --confdir {shown_path(self.ca.parent)}"
+        return f"{turnpike} exec{elsewhere}{moved}{confdir}"
+
     def check(self) -> None:
         """Raises ClickException, which names the remedy, where nothing can listen there."""
         try:
@@ -60,6 +69,11 @@ class Proxy:
             why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on: {error.strerror}"
             remedy = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
             raise click.ClickException(f"port {self.port} on {self.host} {why}; choose another with {remedy}") from error
+
+
+def shown_path(path: Path) -> str:
+    """As it is written in the working folder, else whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def program(name: str) -> str:
@@ -82,10 +96,10 @@ def where_to_look(proxy: Proxy, datasette: str | None = None) -> str:
     url, prefix = proxy.address.url, proxy.config.proxy.prefix
     lines = [
         ("proxy", f"{url}        export HTTPS_PROXY={url}"),
-        ("base URL", f"{url}{prefix}/v1"),
+        ("base URL", f"{url}{prefix}/v1 (OpenAI SDKs), {url}{prefix} (Anthropic SDKs)"),
         ("CA file", str(proxy.ca)),
         *([("Datasette", datasette)] if datasette else []),
-        ("clients", "turnpike exec -- CMD … sets all of it for one command"),
+        ("clients", f"{proxy.exec_command} -- CMD … sets all of it for one command"),
     ]
     return "\n".join(f"  {name:<10} {text}" for name, text in lines)
 

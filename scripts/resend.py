@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from addons.config import Config
-from addons.core.attempt import ACCOUNT_HEADERS, CREDENTIAL_HEADERS, strip_parameters
+from addons.core.attempt import ACCOUNT_HEADERS, strip_parameters
 from addons.core.call import AnswerReading, Headers, SqlValue, StoredBody
 from addons.core.dialects import answer_reader
 from addons.core.redaction.masking import MASK
@@ -30,7 +30,7 @@ CONNECTION_HEADERS = frozenset(
     }
 )  # fmt: skip
 CONNECTION_PREFIXES = ("proxy-", "sec-fetch-", "sec-websocket-", ":")
-CREDENTIALS = frozenset(name.decode() for name in CREDENTIAL_HEADERS | ACCOUNT_HEADERS)
+ACCOUNTS = frozenset(name.decode() for name in ACCOUNT_HEADERS)
 
 
 class NotSent(ValueError):
@@ -102,7 +102,7 @@ def _headers(call_id: str, stored: Headers, extra: Headers) -> Headers:
 def _is_sent(name: str, value: str) -> bool:
     if name in CONNECTION_HEADERS or name.startswith(CONNECTION_PREFIXES) or MASKED in value:
         return False
-    return not (name in CREDENTIALS or is_credential_header(name) or is_cookie_header(name))
+    return not (name in ACCOUNTS or is_credential_header(name) or is_cookie_header(name))
 
 
 def read_answer(api: str, status: int | None, headers: Sequence[tuple[str, str]], content: bytes) -> AnswerReading:

@@ -123,7 +123,7 @@ class Journey:
     def __init__(self, state: State) -> None:
         self.state = state
         self.scope, self.gate, self.endpoints, self.router = Scope(state), Gate(state), Endpoints(state), Router(state)
-        self.failover = Failover(state, self.router, Redactor(state), Keys(state))
+        self.failover = Failover(state, self.router, Redactor(), Keys())
         self.meter, self.recorder = Meter(state), Recorder(state)
         self.rooms = [self.scope, self.gate, self.endpoints, self.router, self.failover, self.meter, self.recorder]
 

@@ -94,7 +94,7 @@ upstreams:
 routes:
   - {match: {header: {X-Team: r*}}, to: [{upstream: mine, model: m}, {upstream: groq}]}
 capture: {database: d/x.db, bodies: false, max_body: 5}
-prices: {"m*": {input: 1, output: 2.5}}
+prices: {"m*": {input: 1, output: 2.5, cache_read: 0.1, cache_write: 1.25, cache_write_1h: 2, reasoning: 3}}
 logs: {level: debug}
 """
     config = load(write(text), {})
@@ -115,7 +115,8 @@ logs: {level: debug}
     assert config.routes[0].name == "route 1"
     assert [(to.upstream, to.model) for to in config.routes[0].to] == [("mine", "m"), ("groq", None)]
     assert config.capture.database == ROOT / "d/x.db"
-    assert (config.capture.bodies, config.capture.max_body, config.prices["m*"].output) == (False, 5, 2.5)
+    assert (config.capture.bodies, config.capture.max_body) == (False, 5)
+    assert list(config.prices["m*"].model_dump().values()) == [1, 2.5, 0.1, 1.25, 2, 3]
 
 
 REFUSED: list[tuple[str, str, str]] = [  # file, dotted path and line, what is said
@@ -163,6 +164,7 @@ REFUSED: list[tuple[str, str, str]] = [  # file, dotted path and line, what is s
     ("redaction: {strings: [{env: NOPE}]}", "redaction.strings.0.env (line 1)", "NOPE is not set"),
     ("redaction: {strings: [{env: A, weight: 2}]}", "redaction.strings.0.weight (line 1)", "no such setting"),
     ("prices: {m: {input: 1}}", "prices.m.output", "missing but required"),
+    ("prices: {m: {input: 1, output: 1, cache_read: -1}}", "prices.m.cache_read (line 1)", "-1 should be greater than or equal to 0"),
     ("prices: {m: {input: -1, output: 1}}", "prices.m.input (line 1)", "-1 should be greater than or equal to 0"),
     ("capture: {database: 5}", "capture.database (line 1)", "5 should be a path"),
     ("upstreams: {1: {}}", "upstreams.1", "put quotes around it"),
@@ -352,3 +354,9 @@ def test_without_secrets_no_variable_is_needed(write: Write) -> None:
         load(write(text), {})
     with pytest.raises(ConfigError, match="default"):
         load(write("upstreams:\n  a: {default: true}\n  b: {default: true}\n"), {}, secrets=False)
+
+
+@pytest.mark.parametrize("text", ["x: 2001-99-99", "x: !!int 'zz'", "x: " + "[" * 5000 + "]" * 5000])
+def test_values_that_are_not_what_they_look_like(write: Write, text: str) -> None:
+    """YAML makes dates and numbers of some texts; what is none is one line, not a traceback."""
+    assert "turnpike.yml" in refusal(write(text))

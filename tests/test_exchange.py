@@ -7,6 +7,7 @@ import weakref
 
 from mitmproxy import http
 
+from addons.config import Config
 from addons.core.ids import is_ulid
 from addons.core.keypool import KeyPool, PooledKey
 from addons.exchange import call_of, exchange_of, open_exchange
@@ -16,11 +17,11 @@ from tests.rooms import call, new_key
 def test_it_begins_with_what_the_client_asked_for() -> None:
     """Method, host and path as they came, a new id, and a clock that runs."""
     flow = call("https://api.openai.com/v1/models?limit=2")
-    exchange = open_exchange(flow, "call", "/v1/models")
+    exchange = open_exchange(flow, "call", "/v1/models", Config(), {})
     record = exchange.record
     assert (record.method, record.host, record.path, exchange.path) == ("POST", "api.openai.com", "/v1/models?limit=2", "/v1/models")
     assert is_ulid(record.id)
-    assert record.id != open_exchange(call(), "call", "/").record.id
+    assert record.id != open_exchange(call(), "call", "/", Config(), {}).record.id
     assert 0 <= exchange.now_ms() <= exchange.now_ms()
 
 
@@ -28,7 +29,7 @@ def test_it_is_found_by_its_flow_and_goes_with_it() -> None:
     """Nothing is kept of a flow that mitmproxy has let go."""
     flow = call()
     assert exchange_of(flow) is None
-    gone = weakref.ref(open_exchange(flow, "side", "/"))
+    gone = weakref.ref(open_exchange(flow, "side", "/", Config(), {}))
     assert exchange_of(flow) is gone()
     assert flow.metadata == {}  # a dataclass there would break mitmproxy's own -w
     del flow
@@ -40,19 +41,19 @@ def test_only_calls_without_an_answer_are_to_be_sent() -> None:
     """Others were answered, or are none."""
     flow = call()
     assert call_of(flow) is None
-    exchange = open_exchange(flow, "call", "/")
+    exchange = open_exchange(flow, "call", "/", Config(), {})
     assert call_of(flow) is exchange
     flow.response = http.Response.make(403)
     assert call_of(flow) is None
     side = call()
-    open_exchange(side, "side", "/")
+    open_exchange(side, "side", "/", Config(), {})
     assert call_of(side) is None
 
 
 def test_a_key_is_given_back_once() -> None:
     """However many ends come."""
     pool = KeyPool([PooledKey(new_key(), None, "env A")], "sequential")
-    exchange = open_exchange(call(), "call", "/")
+    exchange = open_exchange(call(), "call", "/", Config(), {})
     lease, other = pool.lease(), pool.lease()
     assert lease
     assert other
@@ -64,5 +65,5 @@ def test_a_key_is_given_back_once() -> None:
 
 def test_the_last_attempt_is_the_one_that_runs() -> None:
     """None before the first."""
-    exchange = open_exchange(call(), "call", "/")
+    exchange = open_exchange(call(), "call", "/", Config(), {})
     assert exchange.attempt is None

@@ -152,10 +152,11 @@ def test_a_call_that_comes_back_to_us_is_refused(make: type, journey: Journey) -
     assert flow.response is None
 
 
-def test_what_was_refused_already_stays_so(journey: Journey) -> None:
-    """The Gate does not talk over the Scope's answer."""
+def test_a_foreign_page_is_not_told_which_upstreams_there_are(journey: Journey) -> None:
+    """The Gate's refusal goes before the Scope's, which lists them."""
     flow = journey.send(base_url_call(f"/proxy{CHAT}", {"X-Upstream-Name": "nobody", "Origin": "https://evil.example"}))
-    assert code(flow) == (400, "upstream_not_found")
+    assert code(flow) == (403, "not_allowed")
+    assert b"openrouter" not in (flow.response and flow.response.content or b"")
 
 
 class _Server:

@@ -128,3 +128,10 @@ def test_a_lease_is_given_back_at_every_end(end: str, make_journey: MakeJourney)
     assert (key.in_flight, exchange(flow).lease) == (0, None)
     journey.hook("client_disconnected", flow.client_conn)
     assert key.in_flight == 0
+
+
+def test_a_pool_key_never_goes_in_plain_text_where_the_client_chose_so(make_journey: MakeJourney) -> None:
+    """An upstream without base_url is called as the client asked; over plain HTTP that is no place for our key."""
+    text = "upstreams: {hostless: {provider: openai, hosts: [llm.internal], keys: [{env: HOSTLESS_KEY}]}}"
+    flow = make_journey(text, {"HOSTLESS_KEY": new_key()}).send(call(f"http://llm.internal{CHAT}"))
+    assert "authorization" not in flow.request.headers

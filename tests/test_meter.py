@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from addons.config import Config
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CallRecord
 from addons.exchange import Exchange
@@ -15,7 +16,7 @@ from tests.rooms import Journey, call, exchange, make_flow, pass_on
 
 
 def tap(max_body: int) -> Tap:
-    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "other"), 0.0, "/")
+    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "other"), 0.0, "/", Config(), {})
     return Tap(exchange, exchange.record.response, max_body)
 
 
@@ -123,7 +124,7 @@ def test_headers_stay_as_on_the_wire() -> None:
 
 def test_usage_that_only_we_asked_for_is_kept_and_not_passed_on() -> None:
     """What is held or taken out is no chunk at all: an empty one would end a chunked body."""
-    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "openai.chat"), 0.0, "/")
+    exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "openai.chat"), 0.0, "/", Config(), {})
     sink = Tap(exchange, exchange.record.response, 1000, UsageFilter())
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
     assert [sink(piece) for piece in (b": ping\n\n", usage[:9], usage[9:], b"data: [DONE]\n\n", b"")] == [

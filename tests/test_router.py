@@ -18,7 +18,7 @@ from tests.rooms import mitmproxy_context
 
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
-JOURNEY = ["Settings", "Scope", "Gate", "Endpoints", "Router", "Failover", "Meter", "Recorder"]
+JOURNEY = ["Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Failover", "Meter", "Recorder"]
 
 
 def names(rooms: list[Any]) -> list[str]:

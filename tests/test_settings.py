@@ -19,6 +19,7 @@ from addons.core.call import StoredCall
 from addons.proxycore.stream import make_stream
 from addons.settings import NOISE, Settings
 from addons.state import State
+from tests.conftest import MakeJourney
 from tests.rooms import UPSTREAMS, mitmproxy_context, new_key, running_proxy
 
 Start = Callable[..., Settings]
@@ -249,3 +250,33 @@ def test_the_stream_is_in_place(start: Start, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(HttpLayer, "make_stream", lambda self, stream_id: None)
     start()
     assert HttpLayer.make_stream is make_stream
+
+
+async def test_a_file_that_cannot_be_read_does_not_end_the_watch(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong is told by /ready, and the next change is looked at again."""
+    settings, tries = Settings(make_journey(UPSTREAMS, {}).state), asyncio.Event()
+
+    class File:
+        def changed(self) -> bool:
+            if settings.state.config_error:
+                tries.set()
+            raise MemoryError("secret")
+
+    monkeypatch.setattr("addons.settings.POLL_SECONDS", 0)
+    monkeypatch.setattr(settings, "file", File())
+    watch = asyncio.create_task(settings._watch())
+    await asyncio.wait_for(tries.wait(), 5)
+    watch.cancel()
+    assert settings.state.config_error and "MemoryError" in settings.state.config_error and "secret" not in settings.state.config_error
+
+
+def test_lines_of_mitmproxy_are_masked(make_journey: MakeJourney) -> None:
+    """What a server sent unasked is quoted by mitmproxy, and may hold our key; lines that name hosts are left out."""
+    key = new_key()
+    journey = make_journey(UPSTREAMS, {"OPENAI_KEY": key})
+    settings = Settings(journey.state)
+    settings.file = object()  # type: ignore[assignment]  # only that there is one
+    record = logging.LogRecord("mitmproxy.proxy.server", logging.INFO, "", 0, "Unexpected data from server: %s", (key,), None)
+    assert settings.clean_line(record)
+    assert key not in record.getMessage()
+    assert not settings.clean_line(logging.LogRecord("mitmproxy.proxy.server", logging.INFO, "", 0, "server connect host:443", (), None))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from addons.config import load
+from addons.core.call import CallRecord, CapturedBody
 from tests.conftest import MakeJourney
-from tests.rooms import UPSTREAMS, call, exchange, make_state, new_key
+from tests.rooms import CHAT, CHAT_BODY, UPSTREAMS, call, exchange, make_state, new_key
 
 KEYS = {"OPENAI_KEY": new_key(), "OPENAI_KEY_1": new_key()}
 
@@ -17,7 +18,7 @@ def test_each_upstream_has_a_pool_of_its_own_keys(tmp_path: Path) -> None:
     assert [key.value for key in state.pools["openai"].keys] == list(KEYS.values())
     assert [key.hint for key in state.pools["openai"].keys] == [key[-4:] for key in KEYS.values()]
     assert [len(state.pools[name].keys) for name in ("anthropic", "openrouter")] == [1, 0]
-    assert state.providers == {"openai": "openai", "anthropic": "anthropic", "openrouter": "openrouter"}
+    assert state.config.providers == {"openai": "openai", "anthropic": "anthropic", "openrouter": "openrouter"}
 
 
 def test_a_pool_keeps_its_turns_over_a_reload(tmp_path: Path) -> None:
@@ -76,3 +77,13 @@ def test_no_key_is_in_a_repr(tmp_path: Path) -> None:
     """Of the pools, which a traceback might show."""
     state = make_state(tmp_path, UPSTREAMS, KEYS)
     assert not [key for key in KEYS.values() if key in repr(state.pools["openai"].keys) + repr(state.pools) + repr(vars(state))]
+
+
+def test_usage_that_was_not_reported_is_estimated(tmp_path: Path) -> None:
+    """The digest that a configuration makes has the shipped ranks, and the configuration's own prices."""
+    state = make_state(tmp_path, f"{UPSTREAMS}prices: {{gpt-4o: {{input: 1000000, output: 0}}}}\n")
+    answer = b'{"model": "gpt-4o", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello world"}}]}'
+    bodies = CapturedBody(content=CHAT_BODY, size=len(CHAT_BODY)), CapturedBody(content=answer, size=len(answer))
+    record = CallRecord("01A", 0, "POST", "api.openai.com", CHAT, "openai.chat", status=200, request=bodies[0], response=bodies[1])
+    row = state.digest_record(record).row
+    assert [row[name] for name in ("input_tokens", "output_tokens", "tokens_source", "cost_usd")] == [8, 2, "estimated", 8.0]

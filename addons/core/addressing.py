@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from addons.core.providers import PROVIDERS, STANDARD, Api, identify, identify_any
 
@@ -33,6 +34,8 @@ class BaseUrlCall:
 def resolve_base_url(method: str, path: str, header: str | None, providers: Mapping[str, str], default: str | None) -> BaseUrlCall:
     """Who is meant by what follows the prefix (DESIGN §3): path segment, header, default, then the first that speaks the dialect.
 
+    A path that is no API's goes only to an upstream that the client names (as a side call).
+
     `path` begins with "/" and may have a query; `providers` is upstream name → provider. Raises UnknownUpstream.
     """
     segment, rest = _first_segment(path)
@@ -42,13 +45,13 @@ def resolve_base_url(method: str, path: str, header: str | None, providers: Mapp
         if header not in providers:
             raise UnknownUpstream(f"no upstream is named {header!r}; known: {', '.join(providers) or 'none'}")
         return BaseUrlCall(header, path, _identify(providers[header], method, path))
-    names = [name for name in ([default] if default else []) + list(providers) if name]
-    for name in names:
+    for name in ([default] if default else []) + list(providers):
         if api := _identify(providers[name], method, path):
             return BaseUrlCall(name, path, api)
-    if not names:
+    if not providers:
         raise UnknownUpstream("no upstream is configured")
-    return BaseUrlCall(names[0], path, None)
+    # Whoever is the default has not been asked for this: what the client sends may be meant for somebody else.
+    raise UnknownUpstream(f"{path.partition('?')[0]} is no API path, and {segment!r} no upstream; known: {', '.join(providers)}")
 
 
 def _first_segment(path: str) -> tuple[str, str]:
@@ -61,7 +64,8 @@ def _identify(provider: str, method: str, path: str) -> Api | None:
     """The provider's own path, the same below its root (what an SDK asks for whose base URL is `{prefix}/{upstream}`), or a
     standard path of a family that it speaks."""
     spec = PROVIDERS[provider]
-    api = identify(provider, method, path) or identify(provider, method, spec.root + path)
+    roots = ("", spec.root, *(spec.root + surface.prefix for surface in spec.speaks.values()))
+    api = next((api for root in roots if (api := identify(provider, method, root + path))), None)
     if api is None:
         api = identify_any(STANDARD, method, path)
     return api if api and api.family in spec.speaks else None
@@ -103,7 +107,7 @@ def host_name(authority: str) -> str:
 
 def is_own_host(host: str, socket_address: str, names: Collection[str]) -> bool:
     """May the proxy be spoken to under this name? (loopback, the socket's own address, or a configured name)"""
-    return host in ("localhost", socket_address.lower()) or is_loopback(host) or host in {name.lower() for name in names}
+    return host in ("localhost", socket_address.lower()) or is_loopback(host) or any(fnmatchcase(host, name.lower()) for name in names)
 
 
 def is_foreign_page(headers: Mapping[str, str], host_header: str, names: Collection[str]) -> bool:
@@ -114,7 +118,9 @@ def is_foreign_page(headers: Mapping[str, str], host_header: str, names: Collect
     if origin is None:
         return False
     authority = origin.rpartition("://")[2].lower()
-    return "://" not in origin or (authority != host_header.lower() and host_name(authority) not in {name.lower() for name in names})
+    return "://" not in origin or (
+        authority != host_header.lower() and not any(fnmatchcase(host_name(authority), name.lower()) for name in names)
+    )
 
 
 def session_of(headers: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from addons.core.call import FailureClass
@@ -29,3 +30,20 @@ def failure_of(status: int) -> FailureClass | None:
     if status < FIRST_CLIENT_ERROR:
         return None
     return BY_STATUS.get(status, "request" if status < FIRST_SERVER_ERROR else "server")
+
+
+QUOTA_SIGNS = re.compile(
+    r"insufficient_quota|insufficient.?balance|billing|credit|exceeded your (?:current )?quota|per.?day", re.IGNORECASE
+)
+
+
+def failure_told(by_status: FailureClass | None, outcome: str, error: str) -> FailureClass | None:
+    """The class with the answer read: `error` is its error's type and text, `outcome` how the call ended.
+
+    A spent quota comes with 429 or 403; an SSE error before the first content, or after it, with 200.
+    """
+    if by_status in ("rate_limit", "auth") and QUOTA_SIGNS.search(error):
+        return "quota"
+    if by_status is None and outcome == "partial":
+        return "stream"
+    return "overloaded" if by_status is None and outcome == "error" and error != "None None" else by_status

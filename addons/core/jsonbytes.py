@@ -10,7 +10,8 @@ import re
 
 import orjson
 
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
+TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]:,]|[^\s"{}\[\]:,]++', re.DOTALL)
+"""Possessive, and a string without an end goes on to the end: each byte is looked at once, whatever stands there."""
 OPENING, CLOSING = b"{[", b"}]"
 
 
@@ -27,7 +28,9 @@ def find_value(body: bytes, key: str) -> tuple[int, int] | None:
     unless the key stands only once in the bytes.
     """
     wanted = orjson.dumps(key)
-    only_one = body.count(wanted) == 1
+    times = body.count(wanted)
+    if not times:
+        return None
     found: tuple[int, int] | None = None
     depth, state, start = 0, b"", 0
     for token in TOKEN.finditer(body):
@@ -38,7 +41,7 @@ def find_value(body: bytes, key: str) -> tuple[int, int] | None:
         if state == b"inside":
             if depth == 1:
                 found, state = (start, token.end()), b""
-                if only_one:
+                if times == 1:
                     return found
         elif depth == 1:
             state = b"{" if text == b"{" else _next_state(state, text, wanted)
@@ -55,18 +58,35 @@ def _next_state(state: bytes, text: bytes, wanted: bytes) -> bytes:
 
 
 def read_string(body: bytes, key: str) -> str | None:
-    """The string value of a top-level key; None where there is none or it is not JSON."""
-    span = find_string(body, key)
-    if span is None:
-        return None
+    """The string value of a top-level key; None where there is none or it is not JSON. A parser is quicker here than a walk."""
     try:
-        value = orjson.loads(body[span[0] : span[1]])
+        document = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None
 
 
 def replace_string(body: bytes, key: str, value: str) -> bytes:
     """The same bytes with another string under a top-level key; unchanged where the key is missing."""
+    old = read_string(body, key)
+    if old is None:
+        return body
+    new = orjson.dumps(value)
+    if body.count(orjson.dumps(key)) > 1 and (guessed := _first_place(body, key, new)):
+        return guessed
     span = find_string(body, key)
-    return body if span is None else body[: span[0]] + orjson.dumps(value) + body[span[1] :]
+    return body if span is None else body[: span[0]] + new + body[span[1] :]
+
+
+def _first_place(body: bytes, key: str, new: bytes) -> bytes | None:
+    """Clients put the model first: is the first place the right one? Parsing tells, which is quicker than the walk to the end."""
+    first = re.search(orjson.dumps(key) + rb'\s*+:\s*+("(?:[^"\\]++|\\.)*+")', body)
+    if first is None:
+        return None
+    guessed = body[: first.start(1)] + new + body[first.end(1) :]
+    try:
+        before, after = orjson.loads(body), orjson.loads(guessed)
+    except orjson.JSONDecodeError:
+        return None
+    return guessed if after == before | {key: orjson.loads(new)} else None

@@ -11,15 +11,19 @@ upgrade of mitmproxy fails there and nowhere else. Read in mitmproxy 12.2 `proxy
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
+from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 from mitmproxy import http
 from mitmproxy.connection import Server
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
@@ -30,6 +34,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
+from mitmproxy.proxy.server import ConnectionHandler
 
 ORIGIN_FORM = "turnpike_origin_form"
 CLIENT_LEFT = "turnpike_client_left"
@@ -45,8 +50,11 @@ RESTS_ON = {
     "handle_protocol_error": ["self", "event"],
     "send_response": ["self", "already_streamed"],
     "check_killed": ["self", "emit_error_hook"],
+    "check_invalid": ["self", "request"],
 }
 """The methods of HttpStream that are overridden or called, with their parameters."""
+
+MAX_CONNECTIONS = 256  # per client connection and upstream address; what an HTTP/2 client opens in parallel is at most about 100
 
 Commands = Generator[commands.Command, Any, Any]
 
@@ -115,6 +123,8 @@ class TurnpikeStream(HttpStream):
             if self.flow.metadata.get(DRAIN) and self.client_state == self.state_done and answering:
                 self._handle_event = self._drain  # as mitmproxy itself does it for tunnels
                 return
+        elif not self.flow.live:
+            return  # a second error of a connection whose first one has been answered (it waited while hooks ran)
         else:
             self.flow.metadata[FAILURE] = event.message
             if self.client_state in (self.state_wait_for_request_headers, self.state_consume_request_body):
@@ -125,6 +135,19 @@ class TurnpikeStream(HttpStream):
             if waiting and self.client_state == self.state_done and (yield from self._answer_instead()):
                 return
         yield from super().handle_protocol_error(event)
+
+    def check_invalid(self, request: bool) -> Commands:
+        """A response that mitmproxy would refuse for its headers is an upstream's failure like any other."""
+        if request or not self.context.options.validate_inbound_headers or self.flow.response is None:
+            return (yield from super().check_invalid(request))
+        try:
+            validate_headers(self.flow.response)
+        except ValueError as error:
+            self.flow.response = None
+            self.flow.metadata[FAILURE] = f"the upstream sent {error}"
+            yield commands.CloseConnection(self.flow.server_conn)
+            return (yield from self._answer_instead())
+        return False
 
     def _answer_instead(self) -> Commands:
         yield UpstreamFailedHook(self.flow)
@@ -165,3 +188,13 @@ def install() -> None:
     if wrong := broken_pins():
         raise RuntimeError(f"this mitmproxy's HTTP layer is not the one of 12.2: {'; '.join(wrong)}")
     HttpLayer.make_stream = make_stream  # type: ignore[method-assign]
+    ConnectionHandler.__init__ = _init_handler  # type: ignore[method-assign]
+
+
+_stock_init = ConnectionHandler.__init__
+
+
+def _init_handler(self: ConnectionHandler, context: Context) -> None:
+    """With more than the stock 5 connections per upstream address, of which the sixth HTTP/2 stream to an HTTP/1 upstream waits."""
+    _stock_init(self, context)
+    self.max_conns = defaultdict(lambda: asyncio.Semaphore(MAX_CONNECTIONS))

@@ -3,7 +3,7 @@
 STATEMENTS = """
 CREATE VIEW traffic AS
 SELECT id, started_at, client, upstream, coalesce(response_model, served_model, model) AS model, outcome, status,
-       prompt, response, input_tokens, output_tokens, cost_usd, ttft_ms, duration_ms, cache_read_tokens, stream, attempts,
+       input_tokens, output_tokens, cost_usd, ttft_ms, duration_ms, prompt, response, cache_read_tokens, stream, attempts,
        n_tool_calls, error_type, error, finish_reason, conversation_id, replay_of, project, tag, api, provider, host, pinned
 FROM calls
 ORDER BY started_at DESC;

@@ -32,7 +32,8 @@ PROVIDERS = {"openai": "openai", "claude": "anthropic", "local": "ollama", "groq
         ("POST", "/v1/chat/completions", "local", "local", "/v1/chat/completions", "openai.chat"),
         ("GET", "/v1/models", "claude", "claude", "/v1/models", "other"),
         ("POST", "/v1/messages", "groq", "groq", "/v1/messages", None),
-        ("POST", "/something/else", None, "openai", "/something/else", None),
+        ("POST", "/something/else", "openai", "openai", "/something/else", None),
+        ("POST", "/claude/messages", None, "claude", "/messages", "anthropic.messages"),
     ],
 )
 def test_resolve(method: str, path: str, header: str | None, upstream: str, rest: str, api: str | None) -> None:
@@ -45,6 +46,8 @@ def test_unknown_upstream_lists_the_known() -> None:
     """The error names what there is."""
     with pytest.raises(UnknownUpstream, match=r"'nope'; known: openai, claude, local, groq, google"):
         resolve_base_url("POST", "/v1/messages", "nope", PROVIDERS, "openai")
+    with pytest.raises(UnknownUpstream, match=r"/olama/api/chat is no API path, and 'olama' no upstream; known: openai, claude"):
+        resolve_base_url("POST", "/olama/api/chat", None, PROVIDERS, "openai")
     with pytest.raises(UnknownUpstream, match="no upstream is configured"):
         resolve_base_url("POST", "/v1/messages", None, {}, None)
 

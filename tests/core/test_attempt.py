@@ -133,3 +133,37 @@ def test_usage_is_asked_for_where_the_target_says_so() -> None:
     garbled = request("/v1/chat/completions", (b"Content-Encoding", b"gzip"), body=b"no gzip")
     assert sent(garbled, Target("openai", ask_usage=True)) == garbled
     assert sent(request(), Target("openai", ask_usage=True)) == request()
+
+
+def test_every_kind_of_credential_is_taken_off() -> None:
+    """By their names, as they are masked in what is stored: whatever proxies, gateways and browsers use."""
+    named = [b"Ocp-Apim-Subscription-Key", b"X-Auth-Token", b"cf-access-client-secret", b"Cookie"]
+    headers = [
+        *((name, OWN_KEY.encode()) for name in named),
+        (b"Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{OWN_KEY}".encode()),
+    ]
+    out = sent(request(f"/v1/chat/completions?subscription-key={OWN_KEY}&%6bey={OWN_KEY}&a=1", *headers), Target("openai"), NONE)
+    assert out.headers == ((b"Sec-WebSocket-Protocol", b"realtime"),)
+    assert out.path == "/v1/chat/completions?a=1"
+
+
+def test_nothing_secret_is_in_a_repr() -> None:
+    """Of an attempt with its key, which a traceback might show."""
+    assert SECRET not in repr(sent(request(), Target("openai"), Credential("key", SECRET)))
+
+
+def test_the_model_is_replaced_where_it_stands() -> None:
+    """Also when other parts of the path look like it, and where it is percent-encoded."""
+    for path, expected in (
+        ("/openai/deployments/chat/chat/completions", "/openai/deployments/new/chat/completions"),
+        ("/openai/deployments/e/embeddings", "/openai/deployments/new/embeddings"),
+    ):
+        assert sent(request(path), Target("azure", None, "new"), provider="azure").path == expected
+    api = identify("bedrock", "POST", "/model/anthropic.claude-v2%3A0/converse")
+    assert api and api.model == "anthropic.claude-v2:0"
+
+
+def test_what_was_put_in_is_told() -> None:
+    """A body that names no model (a form, one that is not held) keeps the client's."""
+    assert sent(request(), Target("openai", None, "b")).model == "b"
+    assert sent(request(body=b"--form"), Target("openai", None, "b")).model is None

@@ -64,3 +64,17 @@ def test_finds_any_value_whole(value: dict[str, object]) -> None:
     span = find_value(body, "model")
     assert (span is not None) is ("model" in value)
     assert span is None or orjson.loads(body[span[0] : span[1]]) == value["model"]
+
+
+def test_hostile_bodies_take_no_time_of_note() -> None:
+    """An unterminated string of escapes, deep nesting, many keys of the same name: each byte is looked at once."""
+    for body in (b'{"x":"' + b'\\"' * 400_000, b"[" * 400_000, b'{"a":{"model":1},' * 50_000):
+        assert replace_string(body, "model", "m") == body
+        assert find_value(body, "model") is None
+
+
+def test_the_right_one_of_several_keys_is_replaced() -> None:
+    """First or last, whatever tools and messages hold."""
+    tool = b'"tools":[{"properties":{"model":{"type":"string"},"x":{"model":"y"}}}]'
+    for body in (b'{"model":"a",' + tool + b"}", b"{" + tool + b',"model":"a"}'):
+        assert replace_string(body, "model", "b") == body.replace(b'"model":"a"', b'"model":"b"')

@@ -6,6 +6,7 @@ All methods return the cleaned value and one note per masked place; without a fi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from urllib.parse import unquote_plus
 
 from addons.core.call import Headers, RedactionNote
@@ -29,6 +30,13 @@ class Redactor:
 
     def __init__(self, exact: Iterable[str] = ()) -> None:
         self._exact = ExactStrings(exact)
+        self._more = ExactStrings(())
+
+    def knowing(self, exact: Iterable[str]) -> Redactor:
+        """The same with further exact values, for one call: the credentials that the client itself sent, which an answer may echo."""
+        knowing = copy(self)
+        knowing._more = ExactStrings(exact)
+        return knowing
 
     def headers(self, pairs: Headers, where: str) -> tuple[Headers, Notes]:
         """Header pairs with the same names in the same order; `where` is the prefix of the notes (`request.header`)."""
@@ -69,7 +77,7 @@ class Redactor:
         return content, notes
 
     def _find(self, data: bytes, cut: bool = False) -> list[Finding]:
-        return merge([*self._exact.find(data, cut), *scan(data, cut)])
+        return merge([*self._exact.find(data, cut), *self._more.find(data, cut), *scan(data, cut)])
 
     def _header(self, name: str, value: str, where: str) -> tuple[str, Notes]:
         if is_cookie_header(name):
@@ -87,7 +95,7 @@ class Redactor:
     def _shapes_only(self, value: str, where: str) -> tuple[str, Notes]:
         """Exact values and known shapes; what stands beside a secret-sounding word is left alone."""
         data = value.encode("utf-8", "surrogatepass")
-        findings = merge([*self._exact.find(data), *scan_shapes(data)])
+        findings = merge([*self._exact.find(data), *self._more.find(data), *scan_shapes(data)])
         return (
             (masked(data, findings).decode("utf-8", "surrogatepass"), [_note(f.rule, where) for f in findings]) if findings else (value, [])
         )
