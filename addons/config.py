@@ -252,10 +252,15 @@ class Catalogue(Section):
 
 
 class Price(Section):
-    """USD per million tokens."""
+    """USD per million tokens. Without a price of their own cached tokens cost what input costs, reasoning what output costs, and
+    one-hour cache writes what other cache writes cost."""
 
     input: Number
     output: Number
+    cache_read: Number | None = None
+    cache_write: Number | None = None
+    cache_write_1h: Number | None = None
+    reasoning: Number | None = None
 
 
 class Logs(Section):
@@ -312,6 +317,11 @@ class Config(Section):
         sources = [source for upstream in self.upstreams.values() for source in upstream.keys]
         files = [ROOT / source.file.expanduser() for source in (*sources, *self.redaction.strings) if source.file]
         return (self.source, *files)
+
+    @cached_property
+    def providers(self) -> dict[str, str]:
+        """Upstream name → provider name, in the order of the file."""
+        return {name: upstream.provider for name, upstream in self.upstreams.items()}
 
     @cached_property
     def default_upstream(self) -> Upstream | None:

@@ -1,14 +1,18 @@
-"""Requests for the proxy itself: /healthz, /ready, /metrics, {prefix}/v1/upstreams (DESIGN §4)."""
+"""Requests for the proxy itself: /healthz, /ready, /metrics, {prefix}/v1/… (DESIGN §4)."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable
 
 from mitmproxy import http
 
 from addons.answers import answer_json, answer_text, refuse
+from addons.estimates import Estimates
 from addons.exchange import exchange_of
 from addons.metrics import exposition
 from addons.state import State
 
+READS_BODY = ("/v1/token-count", "/v1/cost-estimate")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -17,29 +21,38 @@ class Endpoints:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.estimates = Estimates(state)
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Look the path up in the table; what is not there is a 404 that says where calls belong."""
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Look the path up in the table; what is not there is a 404 that says where calls belong. What takes longer is awaited."""
         exchange = exchange_of(flow)
         if exchange is None or exchange.kind != "local" or flow.response:
-            return
+            return None
         path, prefix = exchange.path.partition("?")[0], self.state.config.proxy.prefix
         answers = {
             ("GET", "/healthz"): self._healthz,
             ("GET", "/ready"): self._ready,
             ("GET", "/metrics"): self._metrics,
             ("GET", f"{prefix}/v1/upstreams"): self._upstreams,
+            ("POST", f"{prefix}/v1/token-count"): self.estimates.token_count,
+            ("POST", f"{prefix}/v1/cost-estimate"): self.estimates.cost_estimate,
         }
         method = "GET" if flow.request.method == "HEAD" else flow.request.method
         answer = answers.get((method, path))
         if answer:
-            answer(flow)
-        else:
-            refuse(flow, exchange, 404, "not_found", f"nothing is here; calls go to {prefix}/v1/… or {prefix}/<upstream>/…")
+            return answer(flow)
+        refuse(flow, exchange, 404, "not_found", f"nothing is here; calls go to {prefix}/v1/… or {prefix}/<upstream>/…")
+        return None
 
-    def request_stream(self, flow: http.HTTPFlow) -> None:
-        """A long body changes nothing: it is not read."""
-        self.request(flow)
+    def request_stream(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """A long body is not read: it is too long for what would read it, and changes nothing else."""
+        exchange = exchange_of(flow)
+        path = exchange.path.partition("?")[0] if exchange else ""
+        if flow.request.method == "POST" and path.removeprefix(self.state.config.proxy.prefix) in READS_BODY:
+            if exchange and exchange.kind == "local" and not flow.response:
+                self.estimates.too_long(flow)
+            return None
+        return self.request(flow)
 
     def _healthz(self, flow: http.HTTPFlow) -> None:
         answer_json(flow, 200, {"status": "ok"})

@@ -18,9 +18,10 @@ from addons.core.addressing import (
     resolve_base_url,
     session_of,
 )
+from addons.core.attempt import without_own
 from addons.core.ids import is_ulid
 from addons.core.providers import identify
-from addons.exchange import Exchange, exchange_of, open_exchange
+from addons.exchange import Exchange, Kind, exchange_of, open_exchange
 from addons.proxycore.stream import ORIGIN_FORM
 from addons.state import State
 
@@ -61,19 +62,19 @@ class Scope:
         prefix, request = self.state.config.proxy.prefix, flow.request
         below = request.path.startswith((f"{prefix}/", f"{prefix}?"))
         if not below or is_local(request.method, request.path, prefix, "x-upstream-name" in request.headers):
-            open_exchange(flow, "local", request.path)
+            self._open(flow, "local", request.path)
             return
         path = request.path[len(prefix) :]
         default = self.state.config.default_upstream
         try:
             header = request.headers.get("x-upstream-name")
-            call = resolve_base_url(request.method, path, header, self.state.providers, default.name if default else None)
+            call = resolve_base_url(request.method, path, header, self.state.config.providers, default.name if default else None)
         except UnknownUpstream as error:
-            exchange = open_exchange(flow, "call", path)
+            exchange = self._open(flow, "call", path)
             exchange.base_url_call = True
-            refuse(flow, exchange, 400, "upstream_not_found", str(error), known=list(self.state.providers))
+            refuse(flow, exchange, 400, "upstream_not_found", str(error), known=list(self.state.config.providers))
             return
-        exchange = open_exchange(flow, "call" if call.api else "side", call.path)
+        exchange = self._open(flow, "call" if call.api else "side", call.path)
         exchange.base_url_call = True
         self._name(exchange, call.upstream)
         exchange.api = call.api
@@ -82,15 +83,18 @@ class Scope:
         request = flow.request
         named = request.headers.get("x-upstream-name")
         api = identify(upstream.provider, request.method, request.path)
-        exchange = open_exchange(flow, "call" if api else "side", request.path)
+        exchange = self._open(flow, "call" if api else "side", request.path)
         exchange.api = api
         self._name(exchange, upstream.name)
         if named is not None and api:
-            if named not in self.state.providers:
-                known = ", ".join(self.state.providers)
+            if named not in self.state.config.providers:
+                known = ", ".join(self.state.config.providers)
                 refuse(flow, exchange, 400, "upstream_not_found", f"no upstream is named {named!r}; known: {known}")
             else:
                 self._name(exchange, named)
+
+    def _open(self, flow: http.HTTPFlow, kind: Kind, path: str) -> Exchange:
+        return open_exchange(flow, kind, path, self.state.config, self.state.pools)
 
     def _name(self, exchange: Exchange, upstream: str) -> None:
         exchange.upstream = exchange.record.upstream = upstream
@@ -103,7 +107,8 @@ class Scope:
         if self._passes_other(flow):
             self.state.counts["tunnels"] += 1
             flow.request.stream = True
-        open_exchange(flow, "other", "")
+            flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))
+        self._open(flow, "other", "")
         raise exceptions.AddonHalt
 
     def _passes_other(self, flow: http.HTTPFlow) -> bool:
@@ -129,7 +134,7 @@ class Scope:
             flow.response.stream = True
         _halt_if_other(flow)
 
-    request_stream = response = error = request
+    request_stream = response = error = websocket_start = websocket_message = websocket_end = request
 
     def _is_ours(self, host: str) -> bool:
         return self.state.config.upstream_for_host(host) is not None
@@ -144,12 +149,20 @@ class Scope:
 
 
 LOCAL_PATHS = ("/healthz", "/ready", "/metrics")
-LOCAL_BELOW_PREFIX = {("GET", "/v1/upstreams")}
+LOCAL_BELOW_PREFIX = {
+    ("GET", "/v1/upstreams"),
+    ("POST", "/v1/token-count"),
+    ("POST", "/v1/cost-estimate"),
+    ("GET", "/v1/quota-stats"),
+    ("POST", "/v1/models/refresh"),
+}
+"""Also what is not there yet: it must not go to a provider, which would be shown the client's credential for nothing."""
 
 
 def is_local(method: str, path: str, prefix: str, names_upstream: bool) -> bool:
     """Is this one of the proxy's own endpoints? They win over upstreams, unless the request names one."""
     bare = path.partition("?")[0]
+    method = "GET" if method == "HEAD" else method
     return bare in LOCAL_PATHS or (not names_upstream and (method, bare.removeprefix(prefix)) in LOCAL_BELOW_PREFIX)
 
 

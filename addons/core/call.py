@@ -29,7 +29,8 @@ class Usage:
 
     `input_tokens` and `output_tokens` are totals: cached tokens are part of the input, reasoning tokens of the
     output, whatever the provider's own convention is. `cache_write_1h_tokens` is the part of `cache_write_tokens`
-    that was written with a one hour lifetime (Anthropic prices it apart). `cost_usd` is the provider's own figure.
+    that was written with a one hour lifetime (Anthropic prices it apart). `billed_…` are those that are paid where
+    they are others (Cohere). `web_searches` the provider made and bills one by one. `cost_usd` is the provider's own figure.
     """
 
     input_tokens: int | None = None
@@ -39,6 +40,9 @@ class Usage:
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
+    web_searches: int | None = None
 
     @property
     def known(self) -> bool:
@@ -87,7 +91,8 @@ class AnswerReading:
 
     `finished` is true when the dialect's own end was seen (or the body was whole JSON): a stream that ends without it
     was cut. `first_content` is the index of the fed chunk that held the first content (text, reasoning or tool
-    call; not a role, ping or comment), None without any. `error_type`/`error` come from an error body or event.
+    call; not a role, ping or comment), None without any. `error_type`/`error` come from an error body or event. `id` is the
+    provider's name of an answer that can be asked for again; `repeated` that this one was counted before, or will be when it is done.
     """
 
     usage: Usage = Usage()
@@ -98,6 +103,8 @@ class AnswerReading:
     error: str | None = None
     finished: bool = False
     first_content: int | None = None
+    id: str | None = None
+    repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -121,7 +128,8 @@ class CapturedBody:
 
     `chunks` holds (milliseconds since the call began, length) for each chunk taken in, in order; the sum of the
     lengths is `size`, which may be more than `content` holds. `tail` is the last part of a body that was cut, so that
-    usage at the end of a long stream is still found.
+    usage at the end of a long stream is still found. `decoded`: the Content-Encoding that `headers` names is off already
+    (what is imported often comes so).
     """
 
     headers: Headers = ()
@@ -129,6 +137,7 @@ class CapturedBody:
     size: int = 0
     tail: bytes = b""
     chunks: list[tuple[float, int]] = field(default_factory=list)
+    decoded: bool = False
 
     @property
     def truncated(self) -> bool:

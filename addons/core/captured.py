@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from urllib.parse import unquote_plus
 
 from addons.core.call import AnswerReading, CallRecord, CapturedBody, Headers
-from addons.core.dialects import AnswerReader, answer_reader
+from addons.core.dialects import AnswerReader, answer_reader, session_reader
 from addons.core.encodings import UndecodableBody, decode, decoder
+from addons.core.redaction.names import is_credential_header, is_credential_parameter
 
+SWITCHING_PROTOCOLS = 101
 _STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
 
 
@@ -31,10 +34,15 @@ def header(headers: Headers, name: str) -> str | None:
     return ", ".join(value for key, value in headers if key.lower() == name) or None
 
 
+def _encoding(body: CapturedBody) -> str | None:
+    """The Content-Encoding that is still on the bytes."""
+    return None if body.decoded else header(body.headers, "content-encoding")
+
+
 def decoded(body: CapturedBody) -> bytes:
     """The body without its Content-Encoding."""
     try:
-        return decode(body.content, header(body.headers, "content-encoding"))
+        return decode(body.content, _encoding(body))
     except UndecodableBody:
         return body.content
 
@@ -42,12 +50,14 @@ def decoded(body: CapturedBody) -> bytes:
 def read_answer(record: CallRecord, streaming: bool) -> Answer:
     """Feeds the answer of a call to its dialect's reader. `streaming`: did the client ask for a stream?"""
     body = record.response
+    if record.status == SWITCHING_PROTOCOLS:
+        return _read_session(record)
     kind = header(body.headers, "content-type")
-    reader = answer_reader(record.api, kind, record.status)
+    reader = answer_reader(record.api, kind, record.status, body.headers)
     try:
         content = _feed(body, reader)
     except UndecodableBody:
-        return Answer(body.content, answer_reader(record.api, kind, record.status).finish(), False, False)
+        return Answer(body.content, answer_reader(record.api, kind, record.status, body.headers).finish(), False, False)
     whole = _feed_end(body, reader)
     reading = reader.finish()
     is_stream_type = (kind or "").partition(";")[0].strip().lower() in _STREAM_TYPES
@@ -55,9 +65,17 @@ def read_answer(record: CallRecord, streaming: bool) -> Answer:
     return Answer(content, reading, is_stream_type or (streaming and succeeded and bool(body.size)), whole)
 
 
+def _read_session(record: CallRecord) -> Answer:
+    """A WebSocket's messages from the server: a line each, as its chunks are."""
+    body, reader = record.response, session_reader(record.api)
+    for message in body.content.split(b"\n"):
+        reader.feed(message)
+    return Answer(body.content, reader.finish(), bool(body.content), not _gap(body))
+
+
 def _feed(body: CapturedBody, reader: AnswerReader) -> bytes:
     """One feed per chunk, also where a chunk decodes to nothing yet: the reader counts them."""
-    opened = decoder(header(body.headers, "content-encoding"))
+    opened = decoder(_encoding(body))
     pieces = []
     kept = body.content if _gap(body) else body.content + body.tail
     for chunk in _chunks(body, kept):
@@ -88,7 +106,7 @@ def _feed_end(body: CapturedBody, reader: AnswerReader) -> bool:
     """The tail behind a gap, unless it is compressed (then it cannot be read alone). Is the answer's end known now?"""
     if not _gap(body):
         return True
-    if not body.tail or (header(body.headers, "content-encoding") or "identity").lower() != "identity":
+    if not body.tail or (_encoding(body) or "identity").lower() != "identity":
         return False
     reader.resume()
     reader.feed(body.tail)
@@ -109,3 +127,13 @@ def deltas_ms(body: CapturedBody, answer: Answer) -> tuple[float, ...]:
         return ()
     times = [0.0, *(at for at, _ in body.chunks)]
     return tuple(round(later - earlier, 3) for earlier, later in pairwise(times))
+
+
+def credentials_of(record: CallRecord) -> list[str]:
+    """The credentials that the client itself sent, which an upstream's error may echo: header values without their scheme, query values."""
+    values = [value.rpartition(" ")[2] for name, value in record.request.headers if is_credential_header(name)]
+    for item in record.path.partition("?")[2].split("&"):
+        name, _, value = item.partition("=")
+        if is_credential_parameter(unquote_plus(name)):
+            values += [value, unquote_plus(value)]
+    return values

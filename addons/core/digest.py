@@ -26,9 +26,12 @@ from addons.core.call import (
     StoredBody,
     StoredCall,
 )
-from addons.core.captured import Answer, decoded, deltas_ms, header, read_answer, ttft_ms
+from addons.core.captured import Answer, credentials_of, decoded, deltas_ms, header, read_answer, ttft_ms
 from addons.core.conversations import Conversations
 from addons.core.dialects import read_request
+from addons.core.estimating import Estimator
+from addons.core.failures import failure_told
+from addons.core.polls import Polls
 from addons.core.pricing import Prices
 from addons.core.redaction.cleaner import Cleaner
 from addons.core.redaction.redactor import Redactor
@@ -42,37 +45,54 @@ ERROR_CHARACTERS = 2000
 REMINDER = "<system-reminder>"
 """How parts begin that Claude Code puts before what the user typed; an excerpt of them would be the same for every call."""
 
-END_IS_MANDATORY = frozenset({"anthropic.messages", "openai.responses"})
-"""Dialects whose streams end with an event of their own (message_stop; response.completed, .incomplete or .failed). Others
+NOT_IN_PRICE_TABLE = frozenset({"anthropic.batches"})
+"""Billed at a discount that the table of prices does not have: their cost stays unknown."""
+
+END_IS_MANDATORY = frozenset({"anthropic.messages", "openai.responses", "bedrock.converse"})
+"""Dialects whose streams end with an event of their own (message_stop; response.completed, .incomplete or .failed; messageStop). Others
 end with `[DONE]` or nothing at all, which compatible servers leave out."""
 
 
 class Digest:
-    """Parses, prices and masks. `max_body` is in bytes; without `keep_bodies` no body, message or excerpt is kept."""
+    """Parses, prices and masks. `max_body` is in bytes; without `keep_bodies` no body, message or excerpt is kept; without an
+    `estimator` usage that was not reported stays unknown."""
 
-    def __init__(self, redactor: Redactor, prices: Prices, conversations: Conversations, keep_bodies: bool, max_body: int) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        prices: Prices,
+        conversations: Conversations,
+        keep_bodies: bool,
+        max_body: int,
+        *,
+        estimator: Estimator | None = None,
+        polls: Polls | None = None,
+    ) -> None:
         self._redactor = redactor
         self._prices = prices
         self._conversations = conversations
         self._keep_bodies = keep_bodies
         self._max_body = max_body
+        self._estimator = estimator
+        self._polls = polls or Polls()
 
     def __call__(self, record: CallRecord) -> StoredCall:
         """What to store of one call. Bodies that cannot be decoded or parsed leave their columns NULL."""
-        cleaner = Cleaner(self._redactor)
+        cleaner = Cleaner(self._redactor.knowing(credentials_of(record)))
         sent = decoded(record.request)
         request = read_request(record.api, record.path, sent)
         answer = read_answer(record, request.stream)
-        row = self._row(record, request, answer, cleaner)
+        answer = replace(answer, reading=self._polls.once(record, answer.reading))
+        row = self._row(record, sent, request, answer, cleaner)
         kept = self._kept(record, sent, request, answer, cleaner) if self._keep_bodies else {}
         if kept:
             asked, answers = kept["messages"][: len(request.messages)], kept["messages"][len(request.messages) :]
             row |= {"prompt": _excerpt(_last_of_user(asked)), "response": _excerpt(answers)}
         row["redactions"] = len(cleaner.notes)
         timings = deltas_ms(record.response, answer)
-        return StoredCall(row, _attempts(record, row), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
+        return StoredCall(row, _attempts(record, row, answer), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
-    def _row(self, record: CallRecord, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
+    def _row(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
         model = record.asked_model or request.model
         served = record.served_model or (model if record.attempts else None)
@@ -90,7 +110,7 @@ class Digest:
             "stream": int(request.stream or answer.streamed),
             "status": record.status,
             **_ending(record, answer, cleaner),
-            **self._usage(record, said, (said.model, served, model)),
+            **self._usage(record, sent, request, answer, (said.model, served, model)),
             "key_hint": record.key_hint,
             "attempts": len(record.attempts),
             "redactions": 0,
@@ -114,10 +134,15 @@ class Digest:
             self._conversations.learn(found, client, request.messages, [choice])
         return found
 
-    def _usage(self, record: CallRecord, answer: AnswerReading, models: tuple[str | None, ...]) -> dict[str, SqlValue]:
-        usage = answer.usage
+    def _usage(
+        self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, models: tuple[str | None, ...]
+    ) -> dict[str, SqlValue]:
+        usage, counted_by = answer.reading.usage, "reported"
+        model = next(filter(None, models), None)
+        if self._estimator and (estimated := self._estimator(record, model, request, sent, answer)):
+            usage, counted_by = estimated, "estimated"
         cost, source = usage.cost_usd, "reported"
-        if cost is None:
+        if cost is None and record.api not in NOT_IN_PRICE_TABLE:
             cost, source = self._prices.cost(record.provider, models, usage, record.started_ms), "priced"
         return {
             "input_tokens": usage.input_tokens,
@@ -125,7 +150,7 @@ class Digest:
             "cache_read_tokens": usage.cache_read_tokens,
             "cache_write_tokens": usage.cache_write_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
-            "tokens_source": "reported" if usage.known else None,
+            "tokens_source": counted_by if usage.known else None,
             "cost_usd": cost,
             "cost_source": None if cost is None else source,
         }
@@ -205,12 +230,14 @@ def _last_of_user(messages: Iterable[Message]) -> list[Message]:
     return spoken[-1:]
 
 
-def _attempts(record: CallRecord, row: dict[str, SqlValue]) -> tuple[AttemptRecord, ...]:
-    """With what only the reading told: the model that was asked for, and that the last answer broke off inside its stream."""
+def _attempts(record: CallRecord, row: dict[str, SqlValue], answer: Answer) -> tuple[AttemptRecord, ...]:
+    """With what only the reading told: the model that was asked for, and of the last one what its status does not tell."""
     served = row["served_model"]
     attempts = [replace(attempt, model=str(served)) if served and attempt.model is None else attempt for attempt in record.attempts]
-    if attempts and row["outcome"] == "partial" and attempts[-1].failure is None:
-        attempts[-1] = replace(attempts[-1], failure="stream")
+    if attempts:
+        said = answer.reading
+        failure = failure_told(attempts[-1].failure, str(row["outcome"]), f"{said.error_type} {said.error}")
+        attempts[-1] = replace(attempts[-1], failure=failure)
     return tuple(attempts)
 
 

@@ -50,24 +50,35 @@ _Pricer = Callable[[Usage, int], float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """USD per million tokens. Cached tokens without a rate of their own cost what input costs."""
+    """USD per million tokens."""
 
     input: float
     output: float
     cache_read: float
     cache_write: float
+    cache_write_1h: float
+    reasoning: float
 
     def cost(self, usage: Usage, _at_ms: int) -> float:
-        read, write = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
-        plain = max(0, (usage.input_tokens or 0) - read - write)
-        total = plain * self.input + read * self.cache_read + write * self.cache_write + (usage.output_tokens or 0) * self.output
-        return total / 1_000_000
+        read, write, reasoning = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0, usage.reasoning_tokens or 0
+        write_1h = min(usage.cache_write_1h_tokens or 0, write)
+        paid = (
+            (max(0, (usage.input_tokens or 0) - read - write), self.input),
+            (read, self.cache_read),
+            (write - write_1h, self.cache_write),
+            (write_1h, self.cache_write_1h),
+            (max(0, (usage.output_tokens or 0) - reasoning), self.output),
+            (reasoning, self.reasoning),
+        )
+        return sum(tokens * rate for tokens, rate in paid) / 1_000_000
 
 
 class Prices:
-    """`overrides` maps a model glob to `{input, output, cache_read, cache_write}`, USD per million tokens; the first that matches wins.
+    """`overrides` maps a model glob to `{input, output, cache_read, cache_write, cache_write_1h, reasoning}`, USD per million tokens;
+    the first that matches wins.
 
-    Without `cache_read` or `cache_write` (absent or None) cached tokens cost what input costs.
+    What is absent or None costs what its whole does: cached tokens what input costs, one-hour writes what writes cost, reasoning
+    what output costs. May be asked by several threads at once.
     """
 
     def __init__(self, overrides: Mapping[str, Mapping[str, float | None]]) -> None:
@@ -75,7 +86,11 @@ class Prices:
         self._cache: dict[tuple[str | None, str], _Pricer | None] = {}
 
     def cost(self, provider: str | None, models: Sequence[str | None], usage: Usage, at_ms: int) -> float | None:
-        """USD at `at_ms` (Unix milliseconds), by the first of `models` that has a price; None without one or without input tokens."""
+        """USD at `at_ms` (Unix milliseconds), by the first of `models` that has a price; None without one or without input tokens.
+
+        Where the provider bills other counts than it used (Cohere), those are priced.
+        """
+        usage = _billed(usage)
         if usage.input_tokens is None:  # what is known of the output alone would be a cost that is too low
             return None
         names = [model for model in models if model]
@@ -92,17 +107,34 @@ class Prices:
 
     def _from_table(self, provider: str | None, model: str) -> _Pricer | None:
         key = provider, model
-        if key not in self._cache:
-            if len(self._cache) >= _CACHE_LIMIT:
-                self._cache.clear()
-            self._cache[key] = _table_pricer(provider, model)
-        return self._cache[key]
+        known = self._cache  # replaced rather than emptied: another thread may be reading it
+        if key in known:
+            return known[key]
+        if len(known) >= _CACHE_LIMIT:
+            known = self._cache = {}
+        known[key] = found = _table_pricer(provider, model)
+        return found
 
 
 def _rates(prices: Mapping[str, float | None]) -> _Rates:
     given = {kind: price for kind, price in prices.items() if price is not None}
-    paid_input = given.get("input", 0.0)
-    return _Rates(paid_input, given.get("output", 0.0), given.get("cache_read", paid_input), given.get("cache_write", paid_input))
+    paid_input, paid_output = given.get("input", 0.0), given.get("output", 0.0)
+    write = given.get("cache_write", paid_input)
+    return _Rates(
+        input=paid_input,
+        output=paid_output,
+        cache_read=given.get("cache_read", paid_input),
+        cache_write=write,
+        cache_write_1h=given.get("cache_write_1h", write),
+        reasoning=given.get("reasoning", paid_output),
+    )
+
+
+def _billed(usage: Usage) -> Usage:
+    """What is paid, where that is not what was read and written (Cohere): without the cached tokens, which lie outside it."""
+    if usage.billed_input_tokens is None and usage.billed_output_tokens is None:
+        return usage
+    return Usage(input_tokens=usage.billed_input_tokens or 0, output_tokens=usage.billed_output_tokens or 0)
 
 
 def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
@@ -128,13 +160,17 @@ def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
 
 
 def _table_usage(usage: Usage) -> object:
-    """Ours and theirs agree: `input_tokens` is the total with the cached ones in it."""
+    """Ours and theirs agree: `input_tokens` is the total with the cached ones in it, `output_tokens` that with the reasoning."""
     from genai_prices import Usage as TableUsage  # noqa: PLC0415
 
+    write, write_1h = usage.cache_write_tokens, usage.cache_write_1h_tokens
     return TableUsage(
         input_tokens=usage.input_tokens or 0,
         output_tokens=usage.output_tokens or 0,
         cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        cache_write_tokens=write,
+        cache_write_5m_tokens=None if write is None or write_1h is None else max(0, write - write_1h),
+        cache_write_1h_tokens=write_1h,
+        output_reasoning_tokens=usage.reasoning_tokens,
+        web_searches=usage.web_searches,
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import unquote
 
 Family = Literal["openai", "anthropic", "gemini", "ollama", "cohere", "bedrock"]
 AuthStyle = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key"]
@@ -41,13 +42,14 @@ class Provider:
 class Api:
     """One API call as the tables know it: `name` is the `api` column, `rest` the path below root and prefix, query taken off.
 
-    `model` is the model where the path names it (Gemini, Azure, Bedrock).
+    `model` is the model where the path names it (Gemini, Azure, Bedrock), at the place `model_at` of `rest`.
     """
 
     name: str
     family: Family
     rest: str
     model: str | None = None
+    model_at: tuple[int, int] = (0, 0)
 
 
 def _openai(root: str, *other_roots: str, **more: str) -> tuple[str, dict[Family, Surface], tuple[str, ...]]:
@@ -93,27 +95,44 @@ _RULES: Mapping[Family, tuple[tuple[str, str, str], ...]] = {
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/chat/completions", "openai.chat"),
         ("POST", r"/(?:fim|agents)/completions", "openai.chat"),  # Mistral
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/completions", "openai.completions"),
-        ("POST", r"/responses(?:/compact)?", "openai.responses"),
-        ("GET", r"/responses", "openai.responses"),  # a WebSocket handshake
+        ("POST", r"/responses/input_tokens", "other"),  # counts, spends nothing
+        ("POST", r"/responses(?:/compact|/[^/]+/cancel)?", "openai.responses"),
+        ("GET", r"/responses(?:/[^/]+)?", "openai.responses"),  # a WebSocket handshake; a response that is asked for again
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/embeddings", "openai.embeddings"),
+        ("POST", r"/(?:multimodal|contextualized)embeddings", "openai.embeddings"),  # Voyage
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/images/\w+", "openai.images"),
         ("POST", r"(?:/deployments/(?P<model>[^/]+))?/audio/\w+", "openai.audio"),
         ("GET", r"/realtime", "openai.realtime"),
+        ("POST", r"/(?:v2/)?rerank", "openai.rerank"),  # Voyage, Jina, OpenRouter, vLLM, llama.cpp
+        ("POST", r"(?:/chat)?/moderations", "openai.moderations"),  # Mistral's use tokens
+        ("POST", r"/threads(?:/[^/]+)?/runs(?:/[^/]+(?:/submit_tool_outputs|/cancel)?)?", "openai.runs"),
+        ("GET", r"/threads/[^/]+/runs/[^/]+", "openai.runs"),
+        ("POST", r"/conversations(?:/[^/]+(?:/restart)?)?", "openai.conversations"),  # Mistral's agents
         ("GET|DELETE", r"/models(?:/.*)?", "other"),  # not POST: Gemini's `/v1/models/…:generateContent` would be taken for it
         (
             "GET|POST|DELETE",
             r"/(?:responses|files|uploads|batches|moderations|fine_tuning|assistants|threads|vector_stores|conversations|"
-            r"containers|evals|realtime|videos|rerank|ocr|generation|chat/completions|deployments/[^/]+)(?:/.*)?",
+            r"containers|evals|realtime|videos|ocr|generation|chat/completions|deployments/[^/]+)(?:/.*)?",
             "other",
         ),
     ),
     "anthropic": (
         ("POST", r"/messages", "anthropic.messages"),
         ("GET|DELETE", r"/models(?:/.*)?", "other"),
-        ("GET|POST|DELETE", r"/(?:messages/(?:count_tokens|batches.*)|complete|files|skills)(?:/.*)?", "other"),
+        ("GET", r"/messages/batches/[^/]+/results", "anthropic.batches"),
+        ("POST", r"/complete", "anthropic.complete"),
+        ("GET|POST|DELETE", r"/(?:messages/(?:count_tokens|batches.*)|files|skills)(?:/.*)?", "other"),
     ),
     "gemini": (
         ("POST", r"/v1\w*/(?:.+/)?(?:models|tunedModels)/(?P<model>[^/:]+):(?:stream)?[gG]enerateContent", "gemini.generate"),
+        ("POST", r"/v1\w*/(?:.+/)?(?:models|tunedModels)/(?P<model>[^/:]+):(?:batchE|e)mbedContents?", "gemini.embed"),
+        ("POST", r"/v1\w*/(?:.+/)?interactions(?:/[^/]+/cancel)?", "gemini.interactions"),
+        ("GET", r"/v1\w*/(?:.+/)?interactions/[^/]+", "gemini.interactions"),
+        ("GET", r"/ws/google\.(?:ai|cloud)\..+\.BidiGenerateContent(?:Constrained)?", "gemini.live"),
+        ("POST", r"/v1\w*/.+/publishers/anthropic/models/count-tokens:rawPredict", "other"),
+        ("POST", r"/v1\w*/.+/publishers/anthropic/models/(?P<model>[^/:]+):(?:streamR|r)awPredict", "anthropic.messages"),
+        ("POST", r"/v1\w*/.+/publishers/mistralai/models/(?P<model>[^/:]+):(?:streamR|r)awPredict", "openai.chat"),
+        ("POST", r"/v1\w*/.+/endpoints/openapi/chat/completions", "openai.chat"),
         (
             "GET|POST|PATCH|DELETE",
             r"/(?:upload/)?v1\w*/(?:.+/)?(?:models|tunedModels|files|cachedContents|batches|interactions)(?:[/:].*)?",
@@ -123,15 +142,21 @@ _RULES: Mapping[Family, tuple[tuple[str, str, str], ...]] = {
     "ollama": (
         ("POST", r"/chat", "ollama.chat"),
         ("POST", r"/generate", "ollama.generate"),
-        ("GET|POST|DELETE", r"/(?:embed|embeddings|tags|show|ps|version|pull|create|copy|delete)", "other"),
+        ("POST", r"/embed", "ollama.embed"),
+        ("GET|POST|DELETE", r"/(?:embeddings|tags|show|ps|version|pull|create|copy|delete)", "other"),
     ),
     "cohere": (
         ("POST", r"/v[12]/chat", "cohere.chat"),
-        ("GET|POST|DELETE", r"/v[12]/(?:embed|rerank|models|tokenize|detokenize|classify|datasets|embed-jobs)(?:/.*)?", "other"),
+        ("POST", r"/v1/(?:generate|summarize)", "cohere.generate"),
+        ("POST", r"/v[12]/embed", "cohere.embed"),
+        ("POST", r"/v[12]/rerank", "cohere.rerank"),
+        ("POST", r"/v2/audio/transcriptions", "openai.audio"),
+        ("GET|POST|DELETE", r"/v[12]/(?:models|tokenize|detokenize|classify|datasets|embed-jobs)(?:/.*)?", "other"),
     ),
     "bedrock": (
         ("POST", r"/model/(?P<model>[^/]+)/converse(?:-stream)?", "bedrock.converse"),
         ("POST", r"/model/(?P<model>[^/]+)/invoke(?:-with-response-stream)?", "bedrock.invoke"),
+        ("POST", r"/model/[^/]+/count-tokens", "other"),
     ),
 }
 FAMILIES: Mapping[Family, tuple[tuple[re.Pattern[str], re.Pattern[str], str], ...]] = {
@@ -166,13 +191,17 @@ def _identify(provider: str, method: str, path: str) -> Api | None:
 def _below(family: Family, method: str, rest: str) -> Api | None:
     for methods, pattern, name in FAMILIES[family]:
         if methods.fullmatch(method) and (match := pattern.fullmatch(rest)):
-            return Api(name, family, rest, match.groupdict().get("model"))
+            if "model" not in match.groupdict() or match["model"] is None:
+                return Api(name, family, rest)
+            return Api(name, family, rest, unquote(match["model"]), match.span("model"))
     return None
 
 
 def path_at(provider: str, base_path: str, api: Api) -> str | None:
     """The path of this call at another provider, below its base URL's own path; None where it does not speak the family."""
     surface = PROVIDERS[provider].speaks.get(api.family)
+    if api.rest.startswith("/deployments/") and provider != "azure":
+        return None  # a deployment is a name in somebody's Azure account, and no model of anybody else
     return None if surface is None else base_path.rstrip("/") + surface.prefix + api.rest
 
 

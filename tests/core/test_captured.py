@@ -107,3 +107,24 @@ def test_undecodable_body_stays_as_it_was() -> None:
     answer = read_answer(record(body), streaming=True)
     assert (answer.content, answer.whole, answer.reading.messages) == (b"plain, not gzip", False, ())
     assert decoded(body) == b"plain, not gzip"
+
+
+def test_a_body_that_is_decoded_already_is_left() -> None:
+    """Imported traffic keeps the header of an encoding that is off."""
+    body = captured(EVENTS, (*SSE_HEADERS, ("content-encoding", "gzip")))
+    body.decoded = True
+    answer = read_answer(record(body), streaming=True)
+    assert decoded(body) == answer.content == b"".join(EVENTS)
+    assert answer.reading.usage.output_tokens == 3
+
+
+def test_the_messages_of_a_websocket_are_read_one_by_one() -> None:
+    """A line each; one that is broken costs no other."""
+    done = {"type": "response.done", "response": {"status": "completed", "usage": {"input_tokens": 12, "output_tokens": 5}}}
+    body = captured([b'{"type": "response.output_text.delta"}\n', b"{broken\n", json.dumps(done).encode() + b"\n"], ())
+    session = record(body, status=101)
+    session.api = "openai.realtime"
+    answer = read_answer(session, streaming=True)
+    assert (answer.reading.usage.input_tokens, answer.reading.usage.output_tokens) == (12, 5)
+    assert answer.streamed and answer.whole
+    assert ttft_ms(body, answer) == 10

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons.core.decoders import JSONArrayDecoder, NDJSONDecoder, ServerSentEvent, SSEDecoder
 
@@ -100,3 +103,53 @@ def test_array_drops_what_is_too_long() -> None:
     decoder = JSONArrayDecoder(max_event_bytes=50)
     found = [event for piece in (b'["', b"x" * 400, b'", ', b'{"a": 1}', b"]") for event in decoder.feed(piece)]
     assert found == [b'{"a": 1}']
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            b"data:",
+            b"data: ",
+            b"event: a",
+            b":",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"\n\n",
+            b"[",
+            b"]",
+            b"{",
+            b"}",
+            b",",
+            b'"',
+            b"\\",
+            b'{"a": 1}',
+            "ü€😀\ufeff".encode(),
+            b"\xff",
+            b"\x00",
+            b"[DONE]",
+            b" ",
+            b"id: 1",
+            b"retry:",
+            b"datax: 1",
+        ]
+    )
+    | st.binary(max_size=4),
+    max_size=30,
+).map(b"".join)
+
+
+@pytest.mark.parametrize("kind", [SSEDecoder, NDJSONDecoder, JSONArrayDecoder])
+@given(body=HOSTILE, cuts=st.lists(st.integers(0, 120), max_size=8), bound=st.sampled_from([20, 1000]))
+def test_hostile_streams_are_the_same_however_they_are_cut(
+    kind: type[SSEDecoder] | type[NDJSONDecoder] | type[JSONArrayDecoder], body: bytes, cuts: list[int], bound: int
+) -> None:
+    """Any mix of separators, brackets, quotes, escapes and broken UTF-8 gives the same events whole, byte by byte and in pieces."""
+    at = sorted({0, *(min(cut, len(body)) for cut in cuts), len(body)})
+    pieces = [body[start:end] for start, end in itertools.pairwise(at)]
+    single = [body[index : index + 1] for index in range(len(body))]
+    if kind is JSONArrayDecoder:
+        bound = 1000  # how much of an element that is too long comes before it is known to be depends on the pieces
+    whole = run(kind(max_event_bytes=bound), [body])
+    assert run(kind(max_event_bytes=bound), pieces) == whole
+    assert run(kind(max_event_bytes=bound), single) == whole

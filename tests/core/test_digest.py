@@ -13,6 +13,7 @@ import pytest
 from addons.core.call import AttemptRecord, CallRecord, CapturedBody, Headers, StoredCall
 from addons.core.conversations import Conversations
 from addons.core.digest import Digest
+from addons.core.polls import Polls
 from addons.core.pricing import Prices
 from addons.core.redaction.redactor import Redactor
 
@@ -337,3 +338,56 @@ def test_the_excerpt_is_what_the_user_typed() -> None:
     assert digest()(given).row["prompt"] == "say hello"
     given = chat(request=body({"model": "gpt-4o", "messages": [{"role": "user", "content": content[:1]}]}))
     assert str(digest()(given).row["prompt"]).startswith("<system-reminder>")
+
+
+def test_a_credential_of_the_client_is_not_stored_when_the_upstream_echoes_it() -> None:
+    """Also one without a known shape, from a header or the query."""
+    key = "plain" + "".join(random.Random(9).choices(string.ascii_lowercase, k=20))
+    given = chat(
+        status=401, outcome="error", path=f"/v1/chat/completions?key={key}x", response=body({"error": {"message": f"bad {key} and {key}x"}})
+    )
+    given.request.headers = (*JSON, ("Authorization", f"Bearer {key}"))
+    assert key not in repr(digest()(given))
+
+
+def test_an_error_is_masked_before_it_is_cut() -> None:
+    """A key at the place of the cut is masked whole."""
+    for length in range(1960, 2001, 5):
+        error = "x" * length + " " + KEY
+        stored = digest()(chat(status=400, outcome="error", response=body({"error": {"message": error, "type": "t"}})))
+        assert KEY[:9] not in str(stored.row["error"])
+
+
+def test_a_polled_response_counts_once() -> None:
+    """Made in the background without usage, counted at the first look after its end; also after a change of the configuration."""
+    polls = Polls()
+
+    def look(path: str, status: str, usage: dict[str, int] | None) -> tuple[Any, Any]:
+        answer: dict[str, Any] = {"object": "response", "id": "resp_1", "model": "gpt-4o", "status": status, "usage": usage, "output": []}
+        record = chat(api="openai.responses", path=path, request=CapturedBody(), response=body(answer))
+        row = Digest(Redactor([]), Prices({}), Conversations(100), True, 1 << 20, polls=polls)(record).row
+        return row["input_tokens"], row["tokens_source"]
+
+    used = {"input_tokens": 10, "output_tokens": 5}
+    assert look("/v1/responses", "queued", None) == (None, None)
+    assert look("/v1/responses/resp_1", "in_progress", None) == (None, None)
+    assert look("/v1/responses/resp_1", "completed", used) == (10, "reported")
+    assert look("/v1/responses/resp_1", "completed", used) == (None, None)
+
+
+def test_counts_in_headers_are_usage() -> None:
+    """Bedrock, for models whose answers count nothing themselves."""
+    headers: Headers = (*JSON, ("X-Amzn-Bedrock-Input-Token-Count", "6"), ("X-Amzn-Bedrock-Output-Token-Count", "10"))
+    record = chat(api="bedrock.invoke", path="/model/mistral/invoke", response=body({"outputs": [{"text": "hi"}]}, headers))
+    row = digest()(record).row
+    assert (row["input_tokens"], row["output_tokens"], row["tokens_source"], row["response"]) == (6, 10, "reported", "hi")
+
+
+def test_results_of_a_batch_have_no_price() -> None:
+    """They are billed at a discount that the table does not have; what was used is known all the same."""
+    usage = {"input_tokens": 20, "output_tokens": 4}
+    message = {"model": "claude-haiku-4-5", "type": "message", "content": [{"type": "text", "text": "4"}], "usage": usage}
+    answer = {"custom_id": "0", "result": {"type": "succeeded", "message": message}}
+    path = "/v1/messages/batches/b/results"
+    row = digest()(chat(api="anthropic.batches", provider="anthropic", path=path, response=body(answer))).row
+    assert (row["input_tokens"], row["tokens_source"], row["cost_usd"], row["cost_source"]) == (20, "reported", None, None)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
+from genai_prices import Usage as TableUsage
+from genai_prices import calc_price
 
+from addons.core import pricing
 from addons.core.call import Usage
 from addons.core.pricing import TABLE_PROVIDERS, Prices
 from addons.core.providers import PROVIDER_NAMES
@@ -81,6 +85,67 @@ def test_unknown_is_none(provider: str, models: list[str | None], usage: Usage) 
     assert Prices({}).cost(provider, models, usage, AT_MS) is None
 
 
+def test_override_prices_hour_long_writes_and_reasoning() -> None:
+    """Each is part of a whole and costs what the whole does, unless it has a rate of its own."""
+    usage = Usage(1_000_000, 1_000_000, cache_write_tokens=400_000, cache_write_1h_tokens=100_000, reasoning_tokens=500_000)
+    rates = {"input": 10, "output": 20, "cache_write": 12, "cache_write_1h": 15, "reasoning": 40}
+    assert Prices({"m": rates}).cost(None, ["m"], usage, AT_MS) == pytest.approx(6 + 3.6 + 1.5 + 10 + 20)
+    whole = {"input": 10, "output": 20, "cache_write": 12, "cache_write_1h": None, "reasoning": None}
+    assert Prices({"m": whole}).cost(None, ["m"], usage, AT_MS) == pytest.approx(6 + 4.8 + 20)
+
+
+def test_billed_tokens_are_priced() -> None:
+    """Cohere bills fewer than it counts."""
+    usage = Usage(500, 50, billed_input_tokens=5, billed_output_tokens=40)
+    assert Prices({"m": {"input": 1e6, "output": 1e6}}).cost(None, ["m"], usage, AT_MS) == pytest.approx(45)
+    assert Prices({"m": {"input": 1e6}}).cost(None, ["m"], Usage(billed_input_tokens=3), AT_MS) == pytest.approx(3)
+
+
+def test_web_searches_cost_apart() -> None:
+    """Anthropic: ten dollars for a thousand, beside the tokens."""
+    plain = Prices({}).cost("anthropic", ["claude-sonnet-4-5"], Usage(1000, 100), AT_MS)
+    searched = Prices({}).cost("anthropic", ["claude-sonnet-4-5"], Usage(1000, 100, web_searches=2), AT_MS)
+    assert plain and searched and searched == pytest.approx(plain + 0.02)
+
+
+def test_reasoning_has_its_price_where_the_table_has_one() -> None:
+    """Perplexity's deep research bills it apart; everywhere else it costs what output costs."""
+    for provider, model, differs in (("perplexity", "sonar-deep-research", True), ("openai", "o3", False)):
+        plain = Prices({}).cost(provider, [model], Usage(1000, 1000), AT_MS)
+        reasoned = Prices({}).cost(provider, [model], Usage(1000, 1000, reasoning_tokens=900), AT_MS)
+        assert plain and reasoned and (plain != reasoned) is differs
+
+
+def test_costs_are_those_of_the_table() -> None:
+    """Exactly what genai-prices' own calc_price makes of the same usage, with everything that it knows a price for."""
+    usage = Usage(50_000, 3000, 20_000, 10_000, 4000, reasoning_tokens=1000, web_searches=1)
+    theirs = TableUsage(
+        input_tokens=50_000,
+        output_tokens=3000,
+        cache_read_tokens=20_000,
+        cache_write_tokens=10_000,
+        cache_write_5m_tokens=6000,
+        cache_write_1h_tokens=4000,
+        output_reasoning_tokens=1000,
+        web_searches=1,
+    )
+    at = datetime.fromtimestamp(AT_MS / 1000, UTC)
+    for provider, model in (("anthropic", "claude-sonnet-4-5"), ("gemini", "gemini-2.5-pro"), ("openai", "gpt-5"), ("xai", "grok-4")):
+        expected = calc_price(theirs, model, provider_id=TABLE_PROVIDERS[provider], genai_request_timestamp=at).total_price
+        assert Prices({}).cost(provider, [model], usage, AT_MS) == float(expected)
+
+
+def test_a_full_memory_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names come from clients: the memory stays bounded and prices stay right."""
+    monkeypatch.setattr(pricing, "_CACHE_LIMIT", 3)
+    prices = Prices({})
+    expected = prices.cost("openai", ["gpt-4o"], USAGE, AT_MS)
+    for number in range(10):
+        prices.cost("openai", [f"no-such-{number}"], USAGE, AT_MS)
+    assert len(prices._cache) <= 3
+    assert prices.cost("openai", ["gpt-4o"], USAGE, AT_MS) == expected
+
+
 def test_first_priced_model_counts() -> None:
     """What the answer named goes first; what cannot be priced is passed over."""
     prices = Prices({})
@@ -100,3 +165,10 @@ def test_lookup_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_provider_of_ours_is_mapped() -> None:
     """A provider that the proxy knows is in the table, or is known to have no price."""
     assert set(PROVIDER_NAMES) - set(TABLE_PROVIDERS) == {"ollama"}
+
+
+def test_billed_units_are_what_is_paid() -> None:
+    """Cohere reads more than it bills, and its cached tokens lie outside of what it bills."""
+    usage = Usage(input_tokens=507, output_tokens=10, cache_read_tokens=448, billed_input_tokens=12, billed_output_tokens=7)
+    priced = calc_price(TableUsage(input_tokens=12, output_tokens=7), "command-r", provider_id="cohere")
+    assert Prices({}).cost("cohere", ["command-r"], usage, AT_MS) == pytest.approx(float(priced.total_price))

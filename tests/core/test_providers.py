@@ -11,9 +11,40 @@ from addons.core.providers import PROVIDERS, identify, path_at
         ("openai", "POST", "/v1/chat/completions", "openai.chat"),
         ("openai", "POST", "/v1/chat/completions?x=1", "openai.chat"),
         ("openai", "POST", "/v1/responses", "openai.responses"),
-        ("openai", "GET", "/v1/responses/resp_1", "other"),
+        ("openai", "GET", "/v1/responses/resp_1", "openai.responses"),
         ("openai", "POST", "/v1/embeddings", "openai.embeddings"),
         ("openai", "GET", "/v1/models", "other"),
+        ("openai", "POST", "/v1/responses/input_tokens", "other"),
+        ("openai", "POST", "/v1/responses/compact", "openai.responses"),
+        ("openai", "POST", "/v1/responses/resp_1/cancel", "openai.responses"),
+        ("openai", "GET", "/v1/responses/resp_1/input_items", "other"),
+        ("openai", "DELETE", "/v1/responses/resp_1", "other"),
+        ("openai", "POST", "/v1/threads/thread_1/runs", "openai.runs"),
+        ("openai", "POST", "/v1/threads/runs", "openai.runs"),
+        ("openai", "GET", "/v1/threads/thread_1/runs/run_1", "openai.runs"),
+        ("openai", "GET", "/v1/threads/thread_1/messages", "other"),
+        ("mistral", "POST", "/v1/chat/moderations", "openai.moderations"),
+        ("mistral", "POST", "/v1/ocr", "other"),
+        ("mistral", "POST", "/v1/conversations", "openai.conversations"),
+        ("voyage", "POST", "/v1/rerank", "openai.rerank"),
+        ("anthropic", "POST", "/v1/complete", "anthropic.complete"),
+        ("anthropic", "GET", "/v1/messages/batches/b/results", "anthropic.batches"),
+        ("anthropic", "POST", "/v1/messages/batches", "other"),
+        ("gemini", "POST", "/v1beta/models/m:embedContent", "gemini.embed"),
+        ("gemini", "POST", "/v1beta/models/m:batchEmbedContents", "gemini.embed"),
+        ("gemini", "POST", "/v1beta/models/m:batchGenerateContent", "other"),
+        ("gemini", "POST", "/v1beta/interactions", "gemini.interactions"),
+        ("gemini", "GET", "/v1beta/interactions/v1_x", "gemini.interactions"),
+        ("gemini", "POST", "/v1beta/cachedContents", "other"),
+        ("gemini", "GET", "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "gemini.live"),
+        ("vertex", "POST", "/v1/projects/p/locations/l/publishers/anthropic/models/claude:streamRawPredict", "anthropic.messages"),
+        ("vertex", "POST", "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict", "other"),
+        ("vertex", "POST", "/v1/projects/p/locations/l/publishers/mistralai/models/m:rawPredict", "openai.chat"),
+        ("vertex", "POST", "/v1/projects/p/locations/l/endpoints/openapi/chat/completions", "openai.chat"),
+        ("cohere", "POST", "/v2/embed", "cohere.embed"),
+        ("cohere", "POST", "/v1/rerank", "cohere.rerank"),
+        ("bedrock", "POST", "/model/m/invoke-with-response-stream", "bedrock.invoke"),
+        ("bedrock", "POST", "/model/m/count-tokens", "other"),
         ("openai", "POST", "/backend-api/codex/responses", "openai.responses"),
         ("openai", "POST", "/backend-api/telemetry", None),
         ("openai", "GET", "/v1/chat/completionsX", None),
@@ -87,3 +118,11 @@ def test_every_provider_finds_its_own_way_back() -> None:
         for family, surface in provider.speaks.items():
             api = identify(provider.name, "POST", provider.root + surface.prefix + examples[family])
             assert api and api.family == family, provider.name
+
+
+def test_a_deployment_is_nobody_elses_path() -> None:
+    """A name in an Azure account says nothing to another provider."""
+    api = identify("azure", "POST", "/openai/deployments/mine/chat/completions")
+    assert api is not None
+    assert path_at("openai", "/v1", api) is None
+    assert path_at("azure", "/openai", api) == "/openai/deployments/mine/chat/completions"

@@ -98,6 +98,7 @@ _COUNTS = {
     "write": ("cache_creation_input_tokens",),
     "write_1h": ("cache_creation", "ephemeral_1h_input_tokens"),
     "reasoning": ("output_tokens_details", "thinking_tokens"),
+    "searches": ("server_tool_use", "web_search_requests"),
 }
 
 
@@ -187,6 +188,7 @@ class MessagesAnswer(AnswerDraft):
             cache_write_1h_tokens=known.get("write_1h"),
             reasoning_tokens=known.get("reasoning"),
             cost_usd=self._cost,
+            web_searches=known.get("searches"),
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from addons.core.call import AnswerReading, Message, Part, PartKind, Usage
+from addons.core.call import AnswerReading, Headers, Message, Part, PartKind, Usage
 from addons.core.dialects.errors import error_of
 from addons.core.jsonvalues import compact_text, label, parse, text
 
@@ -76,6 +76,7 @@ class AnswerDraft:
     def __init__(self) -> None:
         self.usage = Usage()
         self.model: str | None = None
+        self.id: str | None = None
         self.finish_reason: str | None = None
         self.error_type: str | None = None
         self.error: str | None = None
@@ -89,6 +90,15 @@ class AnswerDraft:
             self.on_event(name, value)
         elif data.strip() == DONE:
             self.finished = True
+
+    def on_headers(self, headers: Headers) -> None:
+        """What the answer's headers say, before anything of its body."""
+
+    def on_failure(self, name: str, payload: bytes) -> None:
+        """A frame of AWS's that is an exception in place of an event; `name` is its type."""
+        value = parse(payload)
+        self.error_type = self.error_type or name or text(value, "__type")
+        self.error = self.error or text(value, "message") or text(value, "Message")
 
     def on_event(self, name: str, value: dict[str, Any]) -> None:
         """What one event of a stream says."""
@@ -116,6 +126,10 @@ class AnswerDraft:
         if self.model is None:
             self.model = text(value, key)
 
+    def on_id(self, value: dict[str, Any]) -> None:
+        if self.id is None:
+            self.id = text(value, "id")
+
     def on_finish(self, value: dict[str, Any], key: str) -> None:
         self.finish_reason = label(value, key) or self.finish_reason
 
@@ -134,6 +148,7 @@ class AnswerDraft:
         return AnswerReading(
             usage=self.usage,
             model=self.model,
+            id=self.id,
             finish_reason=self.finish_reason,
             messages=tuple(Message("assistant", parts) for parts in drafts if parts),
             error_type=self.error_type,

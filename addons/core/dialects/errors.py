@@ -7,7 +7,9 @@ from typing import Any
 
 from addons.core.jsonvalues import compact, dig, label, text
 
-MAX_ERROR_CHARACTERS = 2000
+MAX_PAGE_BYTES = 64 * 1024
+"""Of a page that is no JSON. Messages are not cut here: who cuts before masking leaves a part of a secret."""
+
 FIRST_ERROR_STATUS = 400
 
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]+?)\s*</title>", re.IGNORECASE)
@@ -22,11 +24,11 @@ def error_of(value: Any) -> tuple[str | None, str | None]:
     """
     inner = dig(value, "error")
     if isinstance(inner, str) and inner:
-        return label(value, "error_type") or label(value, "code"), _short(text(value, "message") or inner)
+        return label(value, "error_type") or label(value, "code"), text(value, "message") or inner
     if isinstance(inner, dict) and inner:
-        return _kind(inner), _short(text(inner, "message") or compact(inner))
+        return _kind(inner), text(inner, "message") or compact(inner)
     if inner is None and dig(value, "type") == "error":
-        return label(value, "code") or "error", _short(text(value, "message") or compact(value))
+        return label(value, "code") or "error", text(value, "message") or compact(value)
     return None, None
 
 
@@ -40,16 +42,12 @@ def status_error(value: Any, content: bytes) -> tuple[str | None, str | None]:
         return kind, message
     if isinstance(value, dict) and value:
         detail = dig(value, "message") or dig(value, "detail") or dig(value, "errors") or value
-        return _kind(value), _short(detail if isinstance(detail, str) else compact(detail))
-    page = content[: 4 * MAX_ERROR_CHARACTERS].decode("utf-8", "replace").strip()
+        return _kind(value), detail if isinstance(detail, str) else compact(detail)
+    page = content[:MAX_PAGE_BYTES].decode("utf-8", "replace").strip()
     title = _TITLE.search(page)
-    return None, _short(title[1] if title else page) or None
+    return None, title[1] if title else page or None
 
 
 def _kind(value: dict[str, Any]) -> str | None:
     kind = text(value, "type")
     return (kind if kind != "error" else None) or text(value, "status") or label(value, "code") or text(value, "__type")
-
-
-def _short(message: str) -> str:
-    return message[:MAX_ERROR_CHARACTERS]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from addons.core.call import Message, Part, RequestReading, Usage
 from addons.core.dialects.draft import AnswerDraft
+from addons.core.dialects.openai_completions import input_parts
 from addons.core.dialects.parts import media, message, messages, role_of, text_part, tool_call, tool_result
 from addons.core.jsonvalues import count, dig, flag, items, label, obj, objects, text
 
@@ -33,6 +34,11 @@ def read_generate(path: str, body: dict[str, Any]) -> RequestReading:
             ]
         ),
     )
+
+
+def read_embed(path: str, body: dict[str, Any]) -> RequestReading:
+    """`input` is a text or a list of them."""
+    return RequestReading(model=text(body, "model"), messages=messages([message("user", input_parts(dig(body, "input")))]))
 
 
 def _message(value: dict[str, Any]) -> Message | None:

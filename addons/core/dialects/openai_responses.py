@@ -82,6 +82,7 @@ def _call_id(item: dict[str, Any]) -> str | None:
 
 _TYPE = re.compile(rb'"type"\s*:\s*"(response\.[a-z_.]+|error)"')
 _TERMINAL = {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}
+UNFINISHED = frozenset({"queued", "in_progress"})  # of a response in the background, asked for before it is done
 _ITEM_DONE = "response.output_item.done"
 _ITEM_ADDED = "response.output_item.added"
 _REPEATS = ("response.in_progress", "response.queued", "response.content_part.", "response.reasoning_summary_part.")
@@ -97,7 +98,7 @@ class ResponsesAnswer(AnswerDraft):
     """Everything is said three times: in deltas, in the finished item, and in the last event. Only the last two are parsed; deltas are kept
     unparsed, for a stream that breaks off within an item."""
 
-    tail_keys: ClassVar[tuple[str, ...]] = ("usage", "model", "status")
+    tail_keys: ClassVar[tuple[str, ...]] = ("usage", "model", "status", "id")
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,6 +142,9 @@ class ResponsesAnswer(AnswerDraft):
     def _on_response(self, response: dict[str, Any], terminal: bool, whole: bool = True) -> None:
         self.on_error(response)
         self.on_model(response)
+        self.on_id(response)
+        if text(response, "status") in UNFINISHED:
+            return
         self.usage = better(self.usage, usage_of(obj(response, "usage")))
         if terminal:
             self.finished = whole

@@ -9,6 +9,7 @@ from addons.core.call import AnswerReading
 from addons.core.decoders import BOM, JSONArrayDecoder, NDJSONDecoder, ServerSentEvent, SSEDecoder
 from addons.core.dialects.draft import AnswerDraft
 from addons.core.dialects.errors import FIRST_ERROR_STATUS, status_error
+from addons.core.eventstream import EventStreamDecoder
 from addons.core.jsonvalues import objects, parse, parse_cut, tail_values
 
 LINE_TYPES = ("ndjson", "jsonl", "json-lines", "stream+json", "json-seq")
@@ -61,6 +62,40 @@ class _Records:
     def finish(self, draft: AnswerDraft, status: int | None) -> None:
         for data in self._decoder.flush():
             draft.take("", data)
+
+
+class _Messages:
+    """The messages of a WebSocket session, one a feed. A missing one takes nothing away but itself."""
+
+    def feed(self, chunk: bytes, draft: AnswerDraft) -> None:
+        if chunk:
+            draft.take("", chunk)
+
+    def resume(self) -> None:
+        """Nothing is begun between messages."""
+
+    def finish(self, draft: AnswerDraft, status: int | None) -> None:
+        """Nothing is left over."""
+
+
+class _Frames:
+    """AWS's binary frames."""
+
+    def __init__(self) -> None:
+        self._decoder = EventStreamDecoder()
+
+    def feed(self, chunk: bytes, draft: AnswerDraft) -> None:
+        for frame in self._decoder.feed(chunk):
+            if frame.failed:
+                draft.on_failure(frame.kind, frame.payload)
+            else:
+                draft.take(frame.kind, frame.payload)
+
+    def resume(self) -> None:
+        self._decoder.resync()
+
+    def finish(self, draft: AnswerDraft, status: int | None) -> None:
+        self._decoder.flush()
 
 
 class _Lines(_Records):
@@ -139,11 +174,12 @@ class AnswerReader:
     """Reads one answer: `feed` once per chunk taken from the wire (content-decoded), `resume` where bytes are missing, then `finish`.
     Never raises, whatever the bytes are."""
 
-    def __init__(self, draft: AnswerDraft, content_type: str | None, status: int | None) -> None:
+    def __init__(self, draft: AnswerDraft, content_type: str | None, status: int | None, session: bool = False) -> None:
+        """`session`: what is fed are whole messages of a WebSocket, one a feed."""
         self._draft = draft
         self._type = (content_type or "").lower()
         self._status = status
-        self._framing: _Framing | None = None
+        self._framing: _Framing | None = _Messages() if session else None
         self._start = b""
         self._fed = -1
         self._first_content: int | None = None
@@ -181,6 +217,8 @@ class AnswerReader:
         return self._start
 
     def _choose(self, first: bytes) -> _Framing:
+        if first == b"\0":  # the length of a first frame under 16 MiB
+            return _Frames()
         if first == b"{":
             return _Lines() if self._draft.lines or any(kind in self._type for kind in LINE_TYPES) else _Whole()
         if first == b"[":

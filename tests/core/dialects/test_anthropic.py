@@ -50,6 +50,13 @@ def test_input_is_the_sum_of_read_written_and_neither() -> None:
     )
 
 
+def test_web_searches_are_counted() -> None:
+    """They are billed beside the tokens; the count grows as the answer does."""
+    first, last = {"web_search_requests": 1}, {"web_search_requests": 2}
+    reading = stream(start(input_tokens=5, output_tokens=1, server_tool_use=first), end("end_turn", output_tokens=2, server_tool_use=last))
+    assert reading.usage == Usage(input_tokens=5, output_tokens=2, web_searches=2)
+
+
 def test_deltas_are_cumulative_and_may_end_in_zeros() -> None:
     """The maximum per key, never a sum: keys repeated, left out, or zero at the end."""
     reading = stream(

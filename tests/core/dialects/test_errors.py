@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from addons.core.dialects.errors import MAX_ERROR_CHARACTERS, status_error
+from addons.core.dialects.errors import MAX_PAGE_BYTES, status_error
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_json_errors(body: Any, kind: str | None, message: str) -> None:
 
 
 def test_pages_and_text() -> None:
-    """A page of HTML gives its title, text is cut, nothing is nothing."""
+    """A page of HTML gives its title, an endless one is cut, nothing is nothing."""
     assert status_error(None, b"<html><head><title> 502 Bad Gateway </title></head>") == (None, "502 Bad Gateway")
-    assert status_error(None, b"x" * 10_000) == (None, "x" * MAX_ERROR_CHARACTERS)
+    assert status_error(None, b"x" * 100_000) == (None, "x" * MAX_PAGE_BYTES)
     assert status_error(None, b"") == (None, None)

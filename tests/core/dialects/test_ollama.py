@@ -72,3 +72,12 @@ def test_requests_stream_unless_told_otherwise() -> None:
     )
     generate = read_request("ollama.generate", "/api/generate", b'{"model": "q", "prompt": "p", "system": "s", "stream": false}')
     assert (generate.stream, [message.role for message in generate.messages]) == (False, ["system", "user"])
+
+
+def test_embeddings_have_input_alone() -> None:
+    """Many inputs in one request have one count."""
+    reader = answer_reader("ollama.embed", "application/json", 200)
+    reader.feed(b'{"model": "m", "embeddings": [[0.1], [0.2]], "prompt_eval_count": 8}')
+    reading = reader.finish()
+    assert (reading.usage, reading.messages) == (Usage(input_tokens=8), ())
+    assert read_request("ollama.embed", "/api/embed", b'{"model": "m", "input": ["a", "b"]}').messages[0].parts[1].text == "b"

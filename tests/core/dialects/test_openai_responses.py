@@ -118,3 +118,14 @@ def test_pictures_leave_only_their_size() -> None:
     assert stream([event("response.completed", response=response("completed", [item]))]).messages[0].parts == (
         Part("image", None, {"media_type": "image/png", "bytes": 3}),
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "used"), [("queued", False), ("in_progress", False), ("incomplete", True), ("failed", True), ("completed", True)]
+)
+def test_a_background_response_is_used_when_it_has_ended(status: str, used: bool) -> None:
+    """Whatever its end was; its id tells a poll from the call that made it."""
+    reader = answer_reader("openai.responses", "application/json", 200)
+    reader.feed(json.dumps(response(status, [], id="resp_1", usage=USAGE)).encode())
+    found = reader.finish()
+    assert (found.usage.known, found.id) == (used, "resp_1")

@@ -1,0 +1,91 @@
+"""Our own JSON lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from addons.core.call import AttemptRecord, RedactionNote
+from scripts.importing.entry import BodyFacts, BrokenEntry
+from scripts.importing.jsonl import cut, read
+from tests.scripts.importing.samples import REQUEST
+
+CALL = {"id": "01JD3V8Y6QXKTR0ZB5N4M7WCEF", "ts_ms": 1_772_359_200_250, "method": "POST", "host": "a.test", "path": "/v1/chat/completions"}
+LINE = {"turnpike": 1, "call": CALL}
+
+
+def line(**more: Any) -> bytes:
+    return json.dumps(LINE | more).encode()
+
+
+def test_every_line_that_is_not_blank_is_an_entry() -> None:
+    """With or without a line end at the end, and after a byte order mark."""
+    content = b'\xef\xbb\xbf{"a": 1}\r\n\n  \n{"b": 2}'
+    assert [(end, raw) for end, raw in cut(content)] == [(13, b'{"a": 1}'), (len(content), b'{"b": 2}')]
+
+
+def test_columns_are_given_and_the_record_knows_them() -> None:
+    """What the store writes itself is left out; a pin is kept."""
+    columns = {"api": "openai.chat", "provider": "openai", "tag": "eval", "status": 200, "ttfb_ms": 12.5, "cost_usd": 0.25}
+    entry = read(line(call=CALL | columns | {"stored_at": "x", "pinned": 1, "conversation_id": "c"}))
+    assert entry.known_call
+    assert (entry.record.id, entry.record.started_ms, entry.record.api) == (CALL["id"], CALL["ts_ms"], "openai.chat")
+    assert (entry.record.tag, entry.record.status, entry.record.ttfb_ms, entry.record.session) == ("eval", 200, 12.5, "c")
+    assert entry.given.columns == {name: value for name, value in (CALL | columns | {"conversation_id": "c"}).items() if name != "id"}
+    assert entry.given.pinned
+
+
+def test_the_rest_of_a_line() -> None:
+    """Attempts, bodies as text or base64, gaps between chunks, redactions."""
+    request = {"headers": [["A", "b"]], "body": json.dumps(REQUEST), "encoding": "gzip", "size": 50, "truncated": True, "redacted": True}
+    entry = read(
+        line(
+            request=request,
+            response={"body": {"base64": "/w=="}},
+            attempts=[{"n": 1, "upstream": "openai", "host": "a.test", "failure": "server", "more": 1}, {"n": 2, "failure": "new"}],
+            deltas_ms=[1, 2.5],
+            redactions=[{"rule": "aws-key", "where": "request.body", "action": "mask"}],
+        )
+    )
+    assert (entry.record.request.headers, entry.record.request.decoded) == ((("A", "b"),), True)
+    assert json.loads(entry.record.request.content) == REQUEST
+    assert entry.record.request.truncated
+    assert entry.given.bodies["request"] == BodyFacts(size=50, truncated=True, redacted=True, encoding="gzip")
+    assert entry.record.response.content == b"\xff"
+    assert entry.given.attempts == (AttemptRecord(1, "openai", "a.test", failure="server"), AttemptRecord(2, None, ""))
+    assert entry.given.deltas_ms == (1.0, 2.5)
+    assert entry.given.redactions == (RedactionNote("aws-key", "request.body", "mask"),)
+
+
+def test_a_line_made_by_hand_needs_little() -> None:
+    """A time in words, no id: it is still to be found what it is."""
+    call = {"started_at": "2026-03-01T10:00:00.250Z", "method": "POST", "host": "a.test", "path": "/", "status": 500}
+    entry = read(line(call=call))
+    assert (entry.record.id, entry.record.started_ms, entry.record.outcome) == ("", 1_772_359_200_250, "error")
+    assert not entry.known_call
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"turnpike": 2, "call": {"id": "x"}}',
+        line(call=None),
+        line(call={}),
+        line(call={name: value for name, value in CALL.items() if name != "ts_ms"}),
+        line(call={name: value for name, value in CALL.items() if name != "host"}),
+        line(call=CALL | {"tag": ["x"]}),
+        line(request={"body": 5}),
+        line(response={"body": {"base64": "="}}),
+        line(attempts=[{}]),
+        line(redactions=[{"rule": "x"}]),
+    ],
+)
+def test_a_broken_line_is_said(raw: bytes) -> None:
+    """BrokenEntry with a reason, nothing else."""
+    with pytest.raises(BrokenEntry):
+        read(raw)
