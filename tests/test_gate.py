@@ -156,7 +156,7 @@ def test_a_foreign_page_is_not_told_which_upstreams_there_are(journey: Journey) 
     """The Gate's refusal goes before the Scope's, which lists them."""
     flow = journey.send(base_url_call(f"/proxy{CHAT}", {"X-Upstream-Name": "nobody", "Origin": "https://evil.example"}))
     assert code(flow) == (403, "not_allowed")
-    assert b"openrouter" not in (flow.response and flow.response.content or b"")
+    assert b"openrouter" not in ((flow.response and flow.response.content) or b"")
 
 
 class _Server:
