@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -24,6 +24,12 @@ from addons.core.providers import Api
 
 Kind = Literal["call", "side", "local", "other"]
 """call: an API call, gets a row · side: another path on our host · local: for the proxy itself · other: not our host."""
+
+
+class Session(Protocol):
+    """What is taken in of a relayed WebSocket (`meter.py`)."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -48,6 +54,7 @@ class Exchange:
     asked_usage: bool = False
     lease: tuple[KeyPool, Lease] | None = None
     attempt_started: float | None = None
+    session: Session | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now_ms(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CapturedBody, Headers
@@ -51,6 +51,41 @@ class Meter:
         exchange = exchange_of(flow)
         if exchange and exchange.kind == "call" and flow.response is None:
             flow.request.stream = Tap(exchange, exchange.record.request, self.state.config.capture.max_body)
+
+
+    def websocket_start(self, flow: http.HTTPFlow) -> None:
+        """A WebSocket is relayed by mitmproxy; its messages are taken in as they pass."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.kind == "call":
+            exchange.session = SessionTap(exchange, self.state.config.capture.max_body)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """The last message. mitmproxy keeps all of them, which only `-w` needs: a session may go on for days."""
+        exchange = exchange_of(flow)
+        if exchange is None or flow.websocket is None or not flow.websocket.messages:
+            return
+        if isinstance(exchange.session, SessionTap):
+            message = flow.websocket.messages[-1]
+            exchange.session.take(message.content, message.from_client)
+        if ctx.options.save_stream_file is None:
+            flow.websocket.messages.clear()
+
+
+class SessionTap:
+    """A WebSocket's messages, a line each as its JSON allows: what was sent is the request's body, what came the answer's."""
+
+    def __init__(self, exchange: Exchange, max_body: int) -> None:
+        self.sent = Tap(exchange, exchange.record.request, max_body)
+        self.came = Tap(exchange, exchange.record.response, max_body)
+
+    def take(self, content: bytes, from_client: bool) -> None:
+        """One message. Line breaks between the values of JSON mean nothing, and inside of them they are escaped."""
+        (self.sent if from_client else self.came)(content.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
+
+    def close(self) -> None:
+        """Put together what was taken."""
+        self.sent.close()
+        self.came.close()
 
 
 class Tap:

@@ -97,6 +97,8 @@ class Recorder:
         if response is not None:
             record.status = response.status_code
             _close_response(response, record.response)
+        if exchange.session:
+            exchange.session.close()
         if attempt := exchange.attempt:
             attempt.duration_ms = record.duration_ms - (exchange.attempt_started or 0.0)
             if attempt.failure is None and response is not None:

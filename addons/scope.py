@@ -180,8 +180,10 @@ def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
     record.client = product_of(record.user_agent)
     record.session = session_of(headers)
     record.tag = headers.get("x-turnpike-tag")
+    is_handshake = headers.get("upgrade", "").lower() == "websocket"
     if exchange.api:
-        record.api, record.asked_model = exchange.api.name, exchange.api.model
+        # a WebSocket's handshake has no body to name the model in
+        record.api, record.asked_model = exchange.api.name, exchange.api.model or (flow.request.query.get("model") if is_handshake else None)
     replayed = headers.get("x-turnpike-replay", "")
     if is_ulid(replayed):
         record.replay_of = replayed  # the Gate takes it off what is not from loopback

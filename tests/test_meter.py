@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
+from mitmproxy.websocket import WebSocketData, WebSocketMessage
+from wsproto.frame_protocol import Opcode
 
 from addons.config import Config
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CallRecord
 from addons.exchange import Exchange
 from addons.meter import TAIL_BYTES, Meter, Tap, header_pairs
-from tests.rooms import Journey, call, exchange, make_flow, pass_on
+from tests.rooms import Journey, call, exchange, make_flow, mitmproxy_context, pass_on, records
 
 
 def tap(max_body: int) -> Tap:
@@ -136,3 +138,20 @@ def test_usage_that_only_we_asked_for_is_kept_and_not_passed_on() -> None:
     ]
     sink.close()
     assert usage in sink.body.content
+
+
+def test_messages_of_a_websocket_are_taken_in_and_let_go(journey: Journey) -> None:
+    """A line each; mitmproxy's own list does not grow with the session."""
+    flow = make_flow("GET", "https://api.openai.com/v1/realtime?model=m", {"Upgrade": "websocket"})
+    journey.send(flow)
+    flow.websocket = WebSocketData()
+    with mitmproxy_context():
+        journey.hook("websocket_start", flow)
+        for from_client, content in ((True, b'{"a":\n1}'), (False, b"{}"), (False, b'{"b":2}')):
+            flow.websocket.messages.append(WebSocketMessage(Opcode.TEXT, from_client, content))
+            journey.hook("websocket_message", flow)
+            assert flow.websocket.messages == []
+        journey.hook("websocket_end", flow)
+    (record,) = records(journey.state)
+    assert record.request.content == b'{"a": 1}\n'
+    assert record.response.content == b'{}\n{"b":2}\n'
