@@ -8,6 +8,7 @@ import sysconfig
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,8 @@ def texts() -> Callable[[int], str]:
 
 def session() -> list[tuple[bytes, bytes]]:
     """Request and answer of each call."""
-    text, history, calls = texts(), [], []
+    text, calls = texts(), []
+    history: list[dict[str, Any]] = []
     system = {"role": "system", "content": text(20_000)}
     for turn in range(TURNS):
         asked, said = text(UNIQUE_BYTES // TURNS - 1_500), text(1_000)

@@ -47,7 +47,8 @@ class Peer:
 @contextmanager
 def realtime_server() -> Iterator[tuple[int, list[Any]]]:
     """Answers every message with DONE until the client closes; shows the headers and messages that came."""
-    listener, seen = socket.create_server(("127.0.0.1", 0)), []
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen: list[Any] = []
 
     def serve() -> None:
         connection, _ = listener.accept()
