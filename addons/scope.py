@@ -183,7 +183,8 @@ def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
     is_handshake = headers.get("upgrade", "").lower() == "websocket"
     if exchange.api:
         # a WebSocket's handshake has no body to name the model in
-        record.api, record.asked_model = exchange.api.name, exchange.api.model or (flow.request.query.get("model") if is_handshake else None)
+        in_query = flow.request.query.get("model") if is_handshake else None
+        record.api, record.asked_model = exchange.api.name, exchange.api.model or in_query
     replayed = headers.get("x-turnpike-replay", "")
     if is_ulid(replayed):
         record.replay_of = replayed  # the Gate takes it off what is not from loopback
