@@ -52,7 +52,6 @@ class Meter:
         if exchange and exchange.kind == "call" and flow.response is None:
             flow.request.stream = Tap(exchange, exchange.record.request, self.state.config.capture.max_body)
 
-
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         """A WebSocket is relayed by mitmproxy; its messages are taken in as they pass."""
         exchange = exchange_of(flow)
