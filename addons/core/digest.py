@@ -142,7 +142,8 @@ class Digest:
         if self._estimator and (estimated := self._estimator(record, model, request, sent, answer)):
             usage, counted_by = estimated, "estimated"
         cost, source = usage.cost_usd, "reported"
-        if cost is None and record.api not in NOT_IN_PRICE_TABLE:
+        half = usage.output_tokens is None and bool(answer.reading.messages)  # a price of the input alone would be too low
+        if cost is None and record.api not in NOT_IN_PRICE_TABLE and not half:
             cost, source = self._prices.cost(record.provider, models, usage, record.started_ms), "priced"
         return {
             "input_tokens": usage.input_tokens,

@@ -391,3 +391,11 @@ def test_results_of_a_batch_have_no_price() -> None:
     path = "/v1/messages/batches/b/results"
     row = digest()(chat(api="anthropic.batches", provider="anthropic", path=path, response=body(answer))).row
     assert (row["input_tokens"], row["tokens_source"], row["cost_usd"], row["cost_source"]) == (20, "reported", None, None)
+
+
+def test_half_a_usage_has_no_cost() -> None:
+    """Where something was written and nobody says how much, the price of the input alone would be too low."""
+    said = {"role": "assistant", "content": "hi"}
+    answer = {"model": "gpt-4o", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}], "usage": {"prompt_tokens": 10}}
+    row = digest()(chat(response=body(answer))).row
+    assert (row["input_tokens"], row["output_tokens"], row["cost_usd"], row["cost_source"]) == (10, None, None, None)
