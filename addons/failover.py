@@ -6,12 +6,16 @@ One attempt per call for now: the upstream's own response goes to the client as 
 from __future__ import annotations
 
 import logging
+from urllib.parse import urlsplit
 
 from mitmproxy import http
 
 from addons.answers import refuse
+from addons.config import Upstream
+from addons.core.addressing import is_this_machine
 from addons.core.attempt import NotSpoken, Request, Target, build
 from addons.core.call import AttemptRecord, FailureClass
+from addons.core.dialects.hosts import provider_of
 from addons.core.encodings import UndecodableBody
 from addons.core.providers import Api
 from addons.exchange import Exchange, call_of, exchange_of
@@ -60,7 +64,7 @@ class Failover:
             refuse(flow, exchange, 503, "no_upstream_available", f"upstream {upstream.name!r} has no base_url; set it in the configuration")
             return
         credential, hint = self.keys.credential(exchange, upstream.name, request)
-        target = Target(upstream.provider, upstream.base_url, candidate.model, upstream.ask_usage)
+        target = Target(upstream.provider, upstream.base_url, candidate.model, asks_usage(upstream, request.host))
         try:
             outgoing = self.redactor.clean(build(request, api, target, credential), exchange.config, upstream.name)
         except (NotSpoken, UndecodableBody) as error:
@@ -91,6 +95,15 @@ class Failover:
             refuse(flow, exchange, 504, "upstream_timeout", f"{upstream} did not answer in time", outcome="error")
         else:
             refuse(flow, exchange, 502, "upstream_unreachable", f"{upstream} gave no answer: {why}", outcome="error")
+
+
+def asks_usage(upstream: Upstream, host: str) -> bool:
+    """May this upstream be asked for usage? Where the file does not say so: at the provider's own hosts, which are known to take it,
+    and at servers on this machine (Ollama, llama.cpp, vLLM do). Another server may refuse what it does not know."""
+    if "ask_usage" in upstream.model_fields_set:
+        return upstream.ask_usage
+    target = urlsplit(upstream.base_url).hostname or "" if upstream.base_url else host
+    return is_this_machine(target) or provider_of(target) == upstream.provider
 
 
 def plain(request: http.Request, path: str) -> Request:

@@ -12,6 +12,7 @@ from mitmproxy import ctx, http
 
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CapturedBody, Headers
+from addons.core.encodings import Decoder, UndecodableBody, decoder
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 CALL_HEADER = "X-Turnpike-Call"
 TAIL_BYTES = 64 * 1024  # the usage stands in the last events of a stream; they are far shorter
 SWITCHING_PROTOCOLS = 101
+FIRST_ERROR_STATUS = 400
 
 
 class Meter:
@@ -43,7 +45,7 @@ class Meter:
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
             return  # our own answer, or a WebSocket
         record.ttfb_ms = exchange.now_ms()
-        usage_filter = UsageFilter() if exchange.asked_usage and is_plain_event_stream(response) else None
+        usage_filter = _usage_filter(flow, response) if exchange.asked_usage else None
         response.stream = Tap(exchange, record.response, self.state.config.capture.max_body, usage_filter)
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
@@ -93,7 +95,9 @@ class Tap:
     With `usage_filter` the usage that only we asked for is kept, and not passed on.
     """
 
-    def __init__(self, exchange: Exchange, body: CapturedBody, max_body: int, usage_filter: UsageFilter | None = None) -> None:
+    def __init__(
+        self, exchange: Exchange, body: CapturedBody, max_body: int, usage_filter: UsageFilter | UnpackedUsageFilter | None = None
+    ) -> None:
         self.exchange = exchange
         self.body = body
         self.room = max_body
@@ -140,11 +144,35 @@ class Tap:
         self.pieces.clear()
 
 
-def is_plain_event_stream(response: http.Response) -> bool:
-    """Can an event be taken out of this answer? (not of a compressed one, nor of one whose length was announced)"""
+class UnpackedUsageFilter:
+    """For an upstream that compresses although it was asked not to: the client gets the answer plain."""
+
+    def __init__(self, unpack: Decoder) -> None:
+        self.unpack, self.filter = unpack, UsageFilter()
+
+    def feed(self, data: bytes) -> bytes:
+        """As `UsageFilter.feed`."""
+        return self.filter.feed(self.unpack.feed(data))
+
+    def flush(self) -> bytes:
+        """As `UsageFilter.flush`."""
+        return self.filter.feed(self.unpack.flush()) + self.filter.flush()
+
+
+def _usage_filter(flow: http.HTTPFlow, response: http.Response) -> UsageFilter | UnpackedUsageFilter | None:
+    """What takes the usage chunk out of this answer, whose length it changes; None for errors and what cannot be read."""
+    if response.status_code >= FIRST_ERROR_STATUS:
+        return None
     headers = response.headers
-    streamed = headers.get("content-type", "").lower().startswith("text/event-stream")
-    return streamed and "content-encoding" not in headers and "content-length" not in headers
+    try:
+        encoding = headers.get("content-encoding")
+        chosen = UnpackedUsageFilter(decoder(encoding)) if encoding else UsageFilter()
+    except UndecodableBody:
+        return None
+    headers.pop("content-encoding", None)
+    if headers.pop("content-length", None) is not None and not flow.request.is_http2:
+        headers["transfer-encoding"] = "chunked"
+    return chosen
 
 
 def header_pairs(headers: http.Headers) -> Headers:

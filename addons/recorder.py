@@ -68,7 +68,8 @@ class Recorder:
     def done(self) -> None:
         """The proxy stops: everything taken in is written."""
         for flow in list(self.live.values()):
-            self._finish(flow, "partial" if answer_began(flow) else "error", "proxy_stopped")
+            left = flow.metadata.get(CLIENT_LEFT)
+            self._finish(flow, "cancelled" if left else "partial" if answer_began(flow) else "error", "proxy_stopped")
         self.state.writer.stop()
 
     def _finish(self, flow: http.HTTPFlow, outcome: Outcome, error_type: str | None = None) -> None:

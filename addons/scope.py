@@ -125,7 +125,16 @@ class Scope:
         return False
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """As `_pass_unseen` says."""
+        """As `_pass_unseen` says. HTTP/2 frames a body by itself; HTTP/1 needs its length, or would take it for the next request."""
+        request = flow.request
+        if request.is_http2 and request.raw_content and "content-length" not in request.headers:
+            request.headers["content-length"] = str(len(request.raw_content))
+        _halt_if_other(flow)
+
+    def request_stream(self, flow: http.HTTPFlow) -> None:
+        """As above; of a body that is not held nobody knows the length."""
+        if flow.request.is_http2 and "content-length" not in flow.request.headers and flow.response is None:
+            refuse(flow, exchange_of(flow), 413, "body_too_large", "a body of this length needs a Content-Length")
         _halt_if_other(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -134,7 +143,11 @@ class Scope:
             flow.response.stream = True
         _halt_if_other(flow)
 
-    request_stream = response = error = websocket_start = websocket_message = websocket_end = request
+    def _stay_unseen(self, flow: http.HTTPFlow) -> None:
+        """As `_pass_unseen` says."""
+        _halt_if_other(flow)
+
+    response = error = websocket_start = websocket_message = websocket_end = _stay_unseen
 
     def _is_ours(self, host: str) -> bool:
         return self.state.config.upstream_for_host(host) is not None

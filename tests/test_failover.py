@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from addons.config import Upstream
 from addons.core.keypool import KeyPool
+from addons.failover import asks_usage
 from tests.conftest import MakeJourney
 from tests.rooms import CHAT, CHAT_BODY, UPSTREAMS, Journey, answered, base_url_call, call, code, exchange, new_key, records
 
@@ -153,3 +155,19 @@ def test_the_record_has_what_was_sent(make_journey: MakeJourney) -> None:
     assert (record.upstream, record.provider, record.key_hint, record.attempts[0].key_hint) == ("openai", "openai", key[-4:], key[-4:])
     assert record.request.content == CHAT_BODY
     assert key not in repr(record) + repr(exchange(flow))
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "asks"),
+    [
+        ({"provider": "openai", "base_url": "https://api.openai.com/v1"}, "x.test", True),
+        ({"provider": "openai"}, "api.openai.com", True),
+        ({"provider": "openai", "base_url": "http://127.0.0.1:8000/v1"}, "x.test", True),
+        ({"provider": "openai", "base_url": "https://llm.example.com/v1"}, "x.test", False),
+        ({"provider": "openai", "base_url": "https://llm.example.com/v1", "ask_usage": True}, "x.test", True),
+        ({"provider": "openai", "base_url": "https://api.openai.com/v1", "ask_usage": False}, "x.test", False),
+    ],
+)
+def test_who_is_asked_for_usage(settings: dict[str, Any], host: str, asks: bool) -> None:
+    """Where it is known to be taken, and wherever the file says so."""
+    assert asks_usage(Upstream(**settings), host) is asks

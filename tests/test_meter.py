@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +158,20 @@ def test_messages_of_a_websocket_are_taken_in_and_let_go(journey: Journey) -> No
     (record,) = records(journey.state)
     assert record.request.content == b'{"a": 1}\n'
     assert record.response.content == b'{}\n{"b":2}\n'
+
+
+def test_usage_is_taken_out_of_a_compressed_answer_too(journey: Journey) -> None:
+    """An upstream that compresses, or announces a length, although it was asked for neither: the client gets a plain answer."""
+    flow = journey.send(call(body=b'{"model":"gpt-4o","stream":true}'))
+    packed = gzip.compress(b'data: {"choices":[{}]}\n\ndata: {"choices":null,"usage":{"prompt_tokens":1}}\n\ndata: [DONE]\n\n')
+    flow.response = http.Response.make(200, b"", {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"})
+    flow.response.raw_content = None
+    flow.response.headers["content-length"] = str(len(packed))
+    journey.hook("responseheaders", flow)
+    assert callable(flow.response.stream)
+    pieces: list[Any] = [flow.response.stream(packed[:20]), flow.response.stream(packed[20:]), flow.response.stream(b"")]
+    assert b"".join(b"".join(piece) for piece in pieces) == b'data: {"choices":[{}]}\n\ndata: [DONE]\n\n'
+    assert "content-encoding" not in flow.response.headers and flow.response.headers["transfer-encoding"] == "chunked"
+    journey.hook("response", flow)
+    (record,) = records(journey.state)
+    assert record.response.content == packed and ("Content-Encoding", "gzip") in record.response.headers

@@ -254,3 +254,19 @@ def test_only_a_call_id_is_a_replay(journey: Journey) -> None:
     flow = call(headers={"X-Turnpike-Replay": "not an id"})
     journey.hook("requestheaders", flow)
     assert exchange(flow).record.replay_of is None
+
+
+def test_an_http2_body_gets_its_length(journey: Journey) -> None:
+    """HTTP/2 needs none, but the upstream may speak HTTP/1, and would take a body without one for the next request."""
+    for url in (f"https://api.openai.com{CHAT}", "https://api.openai.com/side/call"):
+        flow = make_flow("POST", url, {})
+        flow.request.http_version, flow.request.raw_content = "HTTP/2.0", b"{}"
+        flow.request.headers.pop("content-length", None)
+        journey.send(flow)
+        assert flow.request.headers["content-length"] == "2"
+    long = make_flow("POST", f"https://api.openai.com{CHAT}", {})
+    long.request.http_version, long.request.stream = "HTTP/2.0", True
+    long.request.headers.pop("content-length", None)
+    journey.hook("requestheaders", long)
+    journey.hook("request_stream", long)
+    assert code(long) == (413, "body_too_large")

@@ -101,4 +101,4 @@ def is_usage_chunk(event: bytes) -> bool:
         chunk = orjson.loads(b"\n".join(line[5:] for line in lines))
     except orjson.JSONDecodeError:
         return False
-    return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
+    return isinstance(chunk, dict) and not chunk.get("choices") and isinstance(chunk.get("usage"), dict)

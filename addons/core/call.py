@@ -39,6 +39,9 @@ class Usage:
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None  # parts of the totals that are priced apart
+    output_audio_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
     cost_usd: float | None = None
     billed_input_tokens: int | None = None
     billed_output_tokens: int | None = None

@@ -15,7 +15,7 @@ from typing import Protocol
 import brotli
 import zstandard
 
-MAX_DECODED_BYTES = 64 * 1024 * 1024  # four times capture.max_body; what a kilobyte of zeros turns into has no end
+MAX_DECODED_BYTES = 32 * 1024 * 1024  # twice capture.max_body; what a kilobyte of zeros turns into has no end
 MAX_STACKED = 4  # nobody compresses more often; each layer multiplies the work
 ZSTD_MAX_WINDOW_BYTES = 8 * 1024 * 1024  # RFC 8878 §3.1.1.1.2 (RFC 9659): what content-coded zstd may ask a decoder to hold
 SLICE_BYTES = 4096  # how much is lost of a body that is damaged further on

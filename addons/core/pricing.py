@@ -39,8 +39,8 @@ TABLE_PROVIDERS: Mapping[str, str] = {
 }
 """Our provider names (`core/providers.py`) → the ids of genai-prices."""
 
-FREE_HOSTED = frozenset({"ollama", "lmstudio", "llamacpp", "vllm"})
-"""Servers on the user's own machine: nobody bills their tokens, and a model's name does not make it its maker's API."""
+FREE_HOSTED = frozenset({"ollama", "local", "copilot"})
+"""Nobody bills the tokens of a server on the user's own machine, or of a subscription; a model's name does not make it its maker's API."""
 
 _CACHE_LIMIT = 4096
 """Model names come from clients, so the memory of which prices is bounded."""
@@ -172,5 +172,8 @@ def _table_usage(usage: Usage) -> object:
         cache_write_5m_tokens=None if write is None or write_1h is None else max(0, write - write_1h),
         cache_write_1h_tokens=write_1h,
         output_reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        cache_audio_read_tokens=usage.cache_read_audio_tokens,
         web_searches=usage.web_searches,
     )

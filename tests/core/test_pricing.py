@@ -172,3 +172,18 @@ def test_billed_units_are_what_is_paid() -> None:
     usage = Usage(input_tokens=507, output_tokens=10, cache_read_tokens=448, billed_input_tokens=12, billed_output_tokens=7)
     priced = calc_price(TableUsage(input_tokens=12, output_tokens=7), "command-r", provider_id="cohere")
     assert Prices({}).cost("cohere", ["command-r"], usage, AT_MS) == pytest.approx(float(priced.total_price))
+
+
+def test_audio_is_priced_apart() -> None:
+    """As genai-prices itself does it: audio tokens are part of the totals and cost more."""
+    counts = {"input_tokens": 100, "output_tokens": 200, "input_audio_tokens": 80, "output_audio_tokens": 150}
+    want = float(calc_price(TableUsage(**counts), "gpt-realtime", provider_id="openai").total_price)
+    prices, at_ms = Prices({}), 1_760_000_000_000
+    assert prices.cost("openai", ["gpt-realtime"], Usage(**counts), at_ms) == want
+    assert prices.cost("openai", ["gpt-realtime"], Usage(input_tokens=100, output_tokens=200), at_ms) != want
+
+
+@pytest.mark.parametrize("provider", ["ollama", "local", "copilot"])
+def test_what_nobody_bills_has_no_price(provider: str) -> None:
+    """A model's name does not make a server on this machine, or a subscription, its maker's API."""
+    assert Prices({}).cost(provider, ["gpt-4o"], Usage(input_tokens=1, output_tokens=1), 1_760_000_000_000) is None

@@ -206,4 +206,12 @@ def _usage(found: dict[str, Any], ended: bool) -> Usage:
         output_tokens=sum(outputs) if outputs else none_made,
         cache_read_tokens=count(found, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
+        input_audio_tokens=_audio(found, "promptTokensDetails"),
+        output_audio_tokens=_audio(found, "candidatesTokensDetails"),
+        cache_read_audio_tokens=_audio(found, "cacheTokensDetails"),
     )
+
+
+def _audio(found: dict[str, Any], details: str) -> int | None:
+    """Of `[{"modality": "AUDIO", "tokenCount": …}]`, which is priced apart; None for none."""
+    return sum(count(item, "tokenCount") or 0 for item in objects(found, details) if text(item, "modality") == "AUDIO") or None

@@ -85,7 +85,7 @@ def usage_of(found: dict[str, Any]) -> Usage:
     made, thoughts = count(found, "total_output_tokens"), count(found, "total_thought_tokens")
     return Usage(
         input_tokens=None if given is None else given + (tools or 0),
-        output_tokens=None if made is None else made + (thoughts or 0),
+        output_tokens=None if made is None and thoughts is None else (made or 0) + (thoughts or 0),  # a zero is left out
         cache_read_tokens=count(found, "total_cached_tokens"),
         reasoning_tokens=thoughts,
     )

@@ -28,8 +28,12 @@ CACHE_WRITE: Paths = (
     ("prompt_tokens_details", "cache_write_tokens"),
     ("input_tokens_details", "cache_write_tokens"),
     ("cache_creation_input_tokens",),
+    ("prompt_tokens_details", "cache_creation_input_tokens"),  # Alibaba
 )
-CACHE_WRITE_1H: Paths = (("cache_creation", "ephemeral_1h_input_tokens"),)
+CACHE_WRITE_1H: Paths = (
+    ("cache_creation", "ephemeral_1h_input_tokens"),
+    ("prompt_tokens_details", "cache_creation", "ephemeral_1h_input_tokens"),
+)
 REASONING: Paths = (
     ("completion_tokens_details", "reasoning_tokens"),
     ("output_tokens_details", "reasoning_tokens"),
@@ -37,6 +41,17 @@ REASONING: Paths = (
     ("output_token_details", "reasoning_tokens"),
     ("reasoning_tokens",),  # Copilot, Perplexity
 )
+AUDIO_IN: Paths = (
+    ("prompt_tokens_details", "audio_tokens"),
+    ("input_token_details", "audio_tokens"),
+    ("input_tokens_details", "audio_tokens"),
+)
+AUDIO_OUT: Paths = (
+    ("completion_tokens_details", "audio_tokens"),
+    ("output_token_details", "audio_tokens"),
+    ("output_tokens_details", "audio_tokens"),
+)
+AUDIO_CACHED: Paths = (("input_token_details", "cached_tokens_details", "audio_tokens"),)
 XAI_TICKS_PER_USD = 1e10  # docs.x.ai, "cost_in_usd_ticks"
 
 
@@ -50,6 +65,9 @@ def usage_of(found: dict[str, Any]) -> Usage:
         cache_write_tokens=_most(found, CACHE_WRITE),
         cache_write_1h_tokens=_most(found, CACHE_WRITE_1H),
         reasoning_tokens=reasoning,
+        input_audio_tokens=_most(found, AUDIO_IN) or None,
+        output_audio_tokens=_most(found, AUDIO_OUT) or None,
+        cache_read_audio_tokens=_most(found, AUDIO_CACHED) or None,
         cost_usd=cost_of(found),
     )
 
@@ -88,6 +106,9 @@ def _most(found: dict[str, Any], paths: Paths) -> int | None:
 
 
 def usage_in(value: dict[str, Any]) -> dict[str, Any]:
-    """The `usage` object of an answer or chunk: at the top, else where Groq's streams have a second copy (`x_groq`)."""
+    """The `usage` object of an answer or chunk: at the top, else where Groq's streams have a second copy (`x_groq`), else in the
+    last choice of Moonshot's streams."""
     found = value.get("usage")
-    return found if isinstance(found, dict) and found else obj(value, "x_groq", "usage")
+    if isinstance(found, dict) and found:
+        return found
+    return obj(value, "x_groq", "usage") or obj(value, "choices", 0, "usage")

@@ -37,6 +37,9 @@ _PAGING = re.compile(("(?:" + "|".join(PAGING_NAMES) + ")_?-?$").encode(), re.IG
 _PAGING_REACH = 14  # the longest of these words and a separator
 
 
+_WINDOW, _OVERLAP = 256 * 1024, 256
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A secret at `data[start:end]`; `keep_tail` says whether its last characters may be shown."""
@@ -81,9 +84,21 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 def _tokens(data: bytes) -> Iterator[Finding]:
     prefix, rules = _token_table()
     for run in _RUN.finditer(data):
-        for hit in prefix.finditer(data, run.start(), run.end()):
+        for hit in _in_windows(prefix, data, run.start(), run.end()):
             if found := _first_token(data, hit.start(), rules[hit.group()]):
                 yield found
+
+
+def _in_windows(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+    """As `finditer`, a window at a time: one search over megabytes without a hit would hold the interpreter's lock, and with it
+    the event loop, all the while. Hits are prefixes and keywords, far shorter than the overlap."""
+    at = start
+    for window in range(start, end, _WINDOW):
+        for hit in pattern.finditer(data, max(at, window), min(end, window + _WINDOW + _OVERLAP)):
+            if hit.start() >= window + _WINDOW:
+                break
+            at = hit.end()
+            yield hit
 
 
 def _first_token(data: bytes, at: int, rules: Sequence[_Compiled[TokenRule]]) -> Finding | None:
@@ -107,7 +122,7 @@ def _cut_token(data: bytes) -> Iterator[Finding]:
 
 def _contexts(data: bytes) -> Iterator[Finding]:
     keyword, rules = _context_table()
-    for hit in keyword.finditer(data.lower()):
+    for hit in _in_windows(keyword, data.lower(), 0, len(data)):
         for compiled in rules[hit.group()]:
             match = compiled.pattern.match(data, hit.end())
             if match and _is_secret(match["secret"], compiled.rule) and not _is_paging(data, hit):

@@ -18,7 +18,7 @@ from addons.core.providers import PROVIDERS
         ("bedrock-agent-runtime.us-east-1.amazonaws.com", None),
         ("us-south.ml.cloud.ibm.com", "watsonx"),
         ("evil-api.openai.com.example.org", None),
-        ("localhost:8000", None),
+        ("localhost:8000", "local"),
         ("", None),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addons.core.call import Usage
-from addons.core.dialects.openai_usage import better, usage_of
+from addons.core.dialects.openai_usage import better, usage_in, usage_of
 
 BASE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
@@ -49,3 +49,18 @@ def test_unknown_is_not_zero() -> None:
     known = usage_of(BASE)
     assert better(known, Usage()) == better(known, Usage(input_tokens=0, output_tokens=0)) == known
     assert better(known, Usage(input_tokens=11, output_tokens=6)).input_tokens == 11
+
+
+def test_names_of_moonshot_and_alibaba() -> None:
+    """Moonshot's streams have the usage in the last choice; Alibaba tells cache writes among the details."""
+    assert usage_in({"choices": [{"usage": {"prompt_tokens": 19}}]}) == {"prompt_tokens": 19}
+    details = {"cache_creation_input_tokens": 2048, "cache_creation": {"ephemeral_5m_input_tokens": 2048}}
+    assert usage_of({"prompt_tokens": 3000, "completion_tokens": 1, "prompt_tokens_details": details}).cache_write_tokens == 2048
+
+
+def test_audio_tokens_are_told() -> None:
+    """They are part of the totals, and priced apart."""
+    usage = usage_of(
+        {"input_tokens": 9, "output_tokens": 5, "input_token_details": {"audio_tokens": 4}, "output_token_details": {"audio_tokens": 3}}
+    )
+    assert (usage.input_audio_tokens, usage.output_audio_tokens) == (4, 3)

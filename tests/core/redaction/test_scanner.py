@@ -6,14 +6,17 @@ import base64
 import json
 import lzma
 import random
+import re
 import string
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from addons.core.redaction.scanner import Finding, entropy, merge, scan
+from addons.core.redaction.scanner import Finding, _in_windows, entropy, merge, scan
 
 VECTORS = Path(__file__).parents[4] / "shared" / "redaction" / "vectors-open.jsonl.xz"
 ALNUM = string.ascii_letters + string.digits
@@ -197,3 +200,11 @@ def test_labelled_secrets() -> None:
         gone = bool(findings) if vector["secrets"] is None else not any(secret.encode() in left for secret in vector["secrets"])
         total, missed = total + 1, missed + (not gone)
     assert missed / total < 0.05
+
+
+@given(st.lists(st.sampled_from([b"token", b"sk-", b"a", b" ", b"x" * 200_000]), max_size=9))
+def test_windows_find_what_one_search_finds(pieces: list[bytes]) -> None:
+    """However the hits lie to the windows' edges."""
+    data, pattern = b"".join(pieces), re.compile(b"token|sk-")
+    expected = [hit.span() for hit in pattern.finditer(data)]
+    assert [hit.span() for hit in _in_windows(pattern, data, 0, len(data))] == expected
