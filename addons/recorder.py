@@ -10,12 +10,11 @@ from mitmproxy import connection, http
 from addons.core.call import CapturedBody, Outcome
 from addons.core.failures import failure_of
 from addons.exchange import Exchange, exchange_of
-from addons.meter import SWITCHING_PROTOCOLS, Tap, header_pairs
+from addons.meter import FIRST_ERROR_STATUS, SWITCHING_PROTOCOLS, Tap, header_pairs
 from addons.metrics import count_call
 from addons.proxycore.stream import CLIENT_LEFT, DRAIN, FAILURE
 from addons.state import State
 
-FIRST_ERROR_STATUS = 400
 DRAIN_SECONDS = 600.0  # the longest that an answer is read for nobody
 DOWN = ("server", "overloaded", "connect", "timeout")  # what the breaker will count (DESIGN §5)
 

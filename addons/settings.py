@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 LOG_LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+FILTERED = ("mitmproxy.proxy.server", "mitmproxy.proxy.layer")
 NOISE = (
     "client connect",
     "client disconnect",
@@ -58,7 +59,7 @@ class Settings:
             install()
         except (exceptions.OptionsError, RuntimeError) as error:  # mitmproxy would go on without us, as an open proxy on all interfaces
             _end(str(error))
-        for name in ("mitmproxy.proxy.server", "mitmproxy.proxy.layer"):
+        for name in FILTERED:
             logging.getLogger(name).addFilter(self.clean_line)
 
     def clean_line(self, record: logging.LogRecord) -> bool:
@@ -125,9 +126,11 @@ class Settings:
             ctx.options.update(mode=[f"regular@127.0.0.1:{addresses[0][1]}"])
 
     def done(self) -> None:
-        """Stop watching."""
+        """Stop watching, and let go of mitmproxy's loggers: a script that is loaded again brings its own."""
         if self.watcher:
             self.watcher.cancel()
+        for name in FILTERED:
+            logging.getLogger(name).removeFilter(self.clean_line)
 
     async def _watch(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from addons.core.addressing import product_of
 from addons.core.call import (
     AnswerReading,
     AttemptRecord,
@@ -187,7 +188,7 @@ def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dic
         "ts_ms": record.started_ms,
         "conversation_id": conversation_id,
         "replay_of": record.replay_of,
-        "client": cleaner.text(record.client, "client") or _first_product(user_agent),
+        "client": cleaner.text(record.client, "client") or product_of(user_agent),
         "project": cleaner.text(record.project, "project"),
         "tag": cleaner.text(record.tag, "tag"),
         "user_agent": user_agent,
@@ -195,12 +196,6 @@ def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dic
         "host": record.host,
         "path": cleaner.url(record.path, "request.path"),
     }
-
-
-def _first_product(user_agent: str | None) -> str | None:
-    """The name of the first product of a User-Agent (RFC 9110 §10.1.5): `claude-cli` of `claude-cli/1.0 (external)`."""
-    words = (user_agent or "").split()
-    return words[0].partition("/")[0] or None if words else None
 
 
 def _ending(record: CallRecord, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:

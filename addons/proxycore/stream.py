@@ -1,4 +1,4 @@
-"""Our HTTP stream: mitmproxy's, with three things added that no stock hook tells.
+"""Our HTTP stream: mitmproxy's, with what no stock hook tells, and answers that are drained.
 
 - whether a request came in origin form (`GET /path`: spoken to the proxy itself) or absolute form (to be forwarded):
   mitmproxy fills in the host from the Host header before any hook runs, and only origin form is open to DNS rebinding;
@@ -143,10 +143,13 @@ class TurnpikeStream(HttpStream):
         try:
             validate_headers(self.flow.response)
         except ValueError as error:
-            self.flow.response = None
+            refused, self.flow.response = self.flow.response, None
             self.flow.metadata[FAILURE] = f"the upstream sent {error}"
-            yield commands.CloseConnection(self.flow.server_conn)
-            return (yield from self._answer_instead())
+            if (yield from self._answer_instead()):
+                yield commands.CloseConnection(self.flow.server_conn)
+                return True
+            self.flow.response = refused  # no call of ours: as mitmproxy does it
+            return (yield from super().check_invalid(request))
         return False
 
     def _answer_instead(self) -> Commands:

@@ -53,6 +53,15 @@ def test_a_side_call_is_passed_as_it_comes(fake: FakeProvider, tmp_path: Path) -
         assert server.requests[0].startswith(b"GET /llm/v1/events ")
 
 
+def test_a_side_call_to_a_bad_upstream(tmp_path: Path) -> None:
+    """It is no call of ours, so mitmproxy's own answer stands; nothing crashes."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"
+    with scripted_server(answer) as server, Turnpike(tmp_path, config(server.port)) as turnpike, turnpike.client() as client:
+        assert client.get(f"{turnpike.base_url}/odd/v1/events").status_code == 502
+        output = turnpike.output()
+    assert "Traceback" not in output and "crashed" not in output
+
+
 def test_head_has_no_body(fake: FakeProvider, tmp_path: Path) -> None:
     """On our own answers; a body would be read as the next answer of that connection."""
     with Turnpike(tmp_path, config(1)) as turnpike, turnpike.client() as client:
