@@ -22,7 +22,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from addons.config_errors import UNKNOWN_SETTING, ConfigError, mask_if_key, show, wording
-from addons.keysources import Secret, SourceError, resolve
+from addons.keysources import Secret, SourceError, Sources
 
 if TYPE_CHECKING:
     from addons.config import Source
@@ -33,7 +33,7 @@ Loc = tuple[str | int, ...]
 DATABASE = "${TURNPIKE_DB:-data/turnpike.db}"
 UPSTREAMS_VARIABLE = "TURNPIKE_UPSTREAMS"
 _MISSING = object()
-_SECRET_SECTIONS = frozenset({"keys", "strings"})
+_SECRET_SECTIONS = frozenset({"keys", "strings", "passphrase"})
 _REFERENCE = re.compile(r"\$\{([^}]*)\}?")
 _REFERENCE_BODY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
@@ -228,13 +228,13 @@ def explain(document: Document, error: ValidationError) -> ConfigError:
     return document.error(loc, f"{document.shown(loc)} {wording(first)}")
 
 
-def resolve_all(document: Document, loc: Loc, sources: Iterable[Source], environ: Mapping[str, str], root: Path) -> tuple[Secret, ...]:
+def resolve_all(document: Document, loc: Loc, listed: Iterable[Source], sources: Sources) -> tuple[Secret, ...]:
     """The values of a list of sources that stands at `loc`, in order; one that comes twice is taken once."""
     found: dict[str, Secret] = {}
-    for index, source in enumerate(sources):
+    for index, source in enumerate(listed):
         try:
-            for secret in resolve(source, environ, root):
+            for secret in sources.resolve(source):
                 found.setdefault(secret.value, secret)
         except SourceError as error:
-            raise document.error((*loc, index, "env" if source.env else "file"), str(error)) from None
+            raise document.error((*loc, index, source.place), str(error)) from None
     return tuple(found.values())
