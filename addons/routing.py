@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import random
+import time
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mitmproxy import http
 
 from addons.answers import refuse
+from addons.config import Config
 from addons.core.attempt import Request, content_encoding, without_own
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import read_string
 from addons.core.providers import PROVIDERS, Api
-from addons.core.routing import CallFacts, Decision, decide
+from addons.core.routes import ROUTE_HEADER, CallFacts, Plan, UnknownRoute
+from addons.core.routing import Decision, Surroundings, decide
+from addons.core.strategies import Measures, TypicalCosts
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A configuration made ready for deciding. `keyed`: the upstreams whose keys may be put in."""
+
+    config: Config
+    plan: Plan
+    keyed: frozenset[str]
 
 
 class Router:
@@ -21,6 +36,8 @@ class Router:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._last: _Prepared | None = None
+        self._costs: TypicalCosts | None = None
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Decide for a call, readdress a side call that came by base URL."""
@@ -41,16 +58,44 @@ class Router:
         self.request(flow)
 
     def decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request) -> Decision:
-        """The candidates of a call, noted in its record."""
-        record = exchange.record
-        model, routes = api.model, exchange.config.routes
-        if routes and model is None:
-            model = model_of(request)
-        headers = {name.lower(): value for name, value in flow.request.headers.items()}
-        facts = CallFacts(model, record.client, exchange.upstream or "", exchange.path, headers)
-        decision = decide(routes, facts, api, exchange.config.providers)
+        """The candidates of a call, noted in its record. An unknown `X-Turnpike-Route` is refused: there are no candidates then."""
+        record, prepared = exchange.record, self._prepared(exchange.config)
+        facts = self._facts(flow, exchange, api, request, prepared.plan)
+        try:
+            decision = decide(prepared.plan, facts, api, self._surroundings(exchange, prepared))
+        except UnknownRoute as error:
+            refuse(flow, exchange, 400, "route_not_found", str(error), known=list(error.known))
+            return Decision(None, ())
         record.route, record.decision = decision.route, decision.as_json()
         return decision
+
+    def _prepared(self, config: Config) -> _Prepared:
+        """Once per configuration; a call that runs over a reload keeps its own."""
+        if self._last is None or self._last.config is not config:
+            keyed = frozenset(name for name, keys in config.secrets.items() if keys and config.upstreams[name].inject != "never")
+            self._last = _Prepared(config, Plan(config.routes, config.upstreams), keyed)
+        return self._last
+
+    def _facts(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request, plan: Plan) -> CallFacts:
+        """The model is read from the body only where it may matter."""
+        headers = {name.lower(): value for name, value in flow.request.headers.items()}
+        upstream, named = exchange.upstream or "", headers.get(ROUTE_HEADER)
+        model = api.model or exchange.record.asked_model
+        if named:
+            self.state.models.want()  # it may be a ready-made one
+        if model is None and plan.looks_at_models(upstream, named):
+            model = model_of(request)
+        owner = None if exchange.base_url_call else exchange.config.upstream_for_host(request.host)
+        return CallFacts(model, exchange.record.client, upstream, exchange.path, headers, owner.name if owner else None)
+
+    def _surroundings(self, exchange: Exchange, prepared: _Prepared) -> Surroundings:
+        state, now = self.state, time.monotonic()
+        if self._costs is None or self._costs.prices is not state.prices:
+            self._costs = TypicalCosts(state.prices)
+        cost = self._costs.at(time.time()) if state.models.loaded else _no_cost  # prices would load the table, here and now
+        measures = Measures(cost, lambda upstream, model: state.speeds.expected_s(upstream, model, now), random.random)
+        keyed = prepared.keyed if exchange.may_use_keys else frozenset[str]()
+        return Surroundings(state.models, measures, keyed, state.listed)
 
     def _refuses_websocket(self, exchange: Exchange) -> bool:
         policy = exchange.config.proxy.websocket
@@ -68,6 +113,10 @@ class Router:
         request.scheme, request.host, request.port = base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80)
         below = exchange.path.removeprefix(root) if exchange.path.startswith(f"{root}/") else exchange.path
         request.path = base.path.rstrip("/") + below
+
+
+def _no_cost(provider: str, model: str) -> None:
+    return None
 
 
 def model_of(request: Request) -> str | None:

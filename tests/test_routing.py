@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import gzip
+import time
 
 import orjson
 import pytest
 from mitmproxy import http
 
+from addons.config import load
 from addons.core.attempt import Request
 from addons.routing import model_of
 from tests.conftest import MakeJourney
-from tests.rooms import CHAT, CHAT_BODY, UPSTREAMS, Journey, base_url_call, call, code, exchange, make_flow, records
+from tests.rooms import (
+    CHAT,
+    CHAT_BODY,
+    REMOTE_PEER,
+    REMOTE_SOCKET,
+    UPSTREAMS,
+    Journey,
+    answered,
+    base_url_call,
+    call,
+    code,
+    exchange,
+    make_flow,
+    records,
+)
 
 ROUTED = f"""{UPSTREAMS}
 routes:
@@ -75,6 +91,168 @@ def test_a_body_that_is_not_held_matches_no_model(make_journey: MakeJourney) -> 
     journey.hook("request_stream", flow)
     assert sent_to(flow) == f"api.openai.com{CHAT}"
     assert len(exchange(flow).record.attempts) == 1
+
+
+def decided(flow: http.HTTPFlow) -> dict[str, str | None]:
+    """The candidates of a call that was sent, each with the reason that it was passed over."""
+    return {each["upstream"]: each["passed_over"] for each in orjson.loads(exchange(flow).record.decision or "[]")}
+
+
+FILTERED = """
+version: 1
+upstreams:
+  openai: {base_url: "https://api.openai.com/v1", hosts: [api.openai.com], aliases: {fast: gpt-4o-mini}, models: {deny: ["o3*"]}}
+  groq: {base_url: "https://api.groq.com/openai/v1", hosts: [api.groq.com]}
+"""
+
+
+def test_an_alias_is_put_in_without_a_route(make_journey: MakeJourney) -> None:
+    """The rest of the body stays; the record has both names."""
+    flow = make_journey(FILTERED).send(call(body=b'{"model":  "fast", "messages": []}'))
+    assert flow.request.content == b'{"model":  "gpt-4o-mini", "messages": []}'
+    assert (exchange(flow).record.route, exchange(flow).record.served_model) == (None, "gpt-4o-mini")
+
+
+def test_an_alias_in_a_path_is_put_in(make_journey: MakeJourney) -> None:
+    """Gemini names the model there."""
+    text = "version: 1\nupstreams: {gemini: {base_url: 'https://g.test', hosts: [g.test], aliases: {fast: gemini-2.5-flash}}}\n"
+    flow = make_journey(text).send(call("https://g.test/v1beta/models/fast:generateContent", body=b"{}"))
+    assert flow.request.path == "/v1beta/models/gemini-2.5-flash:generateContent"
+
+
+def test_a_denied_model_is_not_sent(make_journey: MakeJourney) -> None:
+    """With or without a route; the reason is kept."""
+    for text in (FILTERED, f"{FILTERED}routes: [{{to: [{{upstream: openai}}]}}]\n"):
+        flow = make_journey(text).send(call(body=b'{"model": "o3-mini"}'))
+        assert code(flow) == (503, "no_upstream_available")
+        assert decided(flow) == {"openai": "model o3-mini is denied on openai (upstreams.openai.models)"}
+        assert exchange(flow).record.attempts == []
+
+
+def test_the_model_is_read_only_where_it_may_matter(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call to an upstream without filters and aliases costs no reading, nor does a route that asks for no model."""
+    read: list[str] = []
+    monkeypatch.setattr("addons.routing.model_of", lambda request: read.append(request.host))
+    make_journey(FILTERED).send(call(f"https://api.groq.com/openai{CHAT}"))
+    make_journey(f"{UPSTREAMS}routes: [{{match: {{path: '/v1/*'}}, to: [{{upstream: openai}}]}}]\n").send(call())
+    assert read == []
+    make_journey(FILTERED).send(call())
+    make_journey(ROUTED).send(call())
+    assert read == ["api.openai.com", "api.openai.com"]
+
+
+KEYS = {"OPENAI_KEY": "o" * 20, "OPENROUTER_KEY": "r" * 20}
+PRICED = f"""{UPSTREAMS}
+routes: [{{name: Research, match: {{client: nobody}}, to: [{{upstream: openrouter, model: m}}]}}]
+prices: {{"openai/gpt-4o": {{input: 1, output: 1}}}}
+"""
+
+
+def wait_for_models(journey: Journey) -> None:
+    """The tables that a route asks for are loaded in a thread."""
+    assert journey.state.models.loading
+    journey.state.models.loading.join(20)
+    assert journey.state.models.loaded
+
+
+@pytest.mark.parametrize("name", ["Research", "research", "RESEARCH"])
+def test_a_client_may_choose_a_route(name: str, make_journey: MakeJourney) -> None:
+    """By X-Turnpike-Route, which goes no further."""
+    flow = make_journey(PRICED, KEYS).send(call(headers={"X-Turnpike-Route": name}))
+    assert (exchange(flow).record.route, exchange(flow).record.served_model) == ("Research", "m")
+    assert sent_to(flow) == "openrouter.ai/api/v1/chat/completions"
+    assert "x-turnpike-route" not in flow.request.headers
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [call(headers={"X-Turnpike-Route": "none"}), base_url_call(f"/proxy{CHAT}", {"X-Turnpike-Route": "none"})],
+    ids=["proxy", "base URL"],
+)
+def test_an_unknown_route_is_refused(flow: http.HTTPFlow, make_journey: MakeJourney) -> None:
+    """400 with the known ones; nothing is sent."""
+    journey = make_journey(PRICED, KEYS)
+    assert code(journey.send(flow)) == (400, "route_not_found")
+    assert answered(flow)[1]["error"]["known"] == ["Research", "Minimum Cost", "Maximum Performance"]
+    (record,) = records(journey.state)
+    assert (record.outcome, record.route, record.attempts) == ("blocked", None, [])
+
+
+def test_a_ready_made_route_takes_the_cheapest(make_journey: MakeJourney) -> None:
+    """Of those that have keys and offer the model, by the user's own prices too; the tables are loaded when it is first asked for."""
+    journey = make_journey(
+        f"{UPSTREAMS.replace('openrouter.ai]', 'openrouter.ai], aliases: {gpt-4o: openai/gpt-4o}')}{PRICED.removeprefix(UPSTREAMS)}", KEYS
+    )
+    assert journey.state.models.loading is None
+    journey.send(call(headers={"X-Turnpike-Route": "minimum-cost"}))
+    wait_for_models(journey)
+    flow = journey.send(call(headers={"X-Turnpike-Route": "minimum-cost"}))
+    assert (exchange(flow).record.route, sent_to(flow)) == ("Minimum Cost", "openrouter.ai/api/v1/chat/completions")
+    told = orjson.loads(exchange(flow).record.decision or "")
+    assert [(each["upstream"], each["model"]) for each in told] == [("openrouter", "openai/gpt-4o"), ("openai", None), ("anthropic", None)]
+    assert told[0]["cost_usd"] == pytest.approx(0.0045)
+    assert told[0]["cost_usd"] < told[1]["cost_usd"]
+    assert told[2]["passed_over"] == "anthropic has no keys for this call, and the client did not name it"
+
+
+def test_keys_count_only_where_they_may_be_used(make_journey: MakeJourney) -> None:
+    """A peer from elsewhere is given none, so that a ready-made route leaves it where it was going."""
+    journey = make_journey(f"{UPSTREAMS}proxy: {{allow_remote: true}}\nroutes: [{{name: Maximum Performance}}]\n", KEYS)
+    wait_for_models(journey)
+    flow = journey.send(call(headers={"X-Forwarded-For": "x"}, peer=REMOTE_PEER, socket=REMOTE_SOCKET))
+    assert decided(flow)["openai"] is None
+    assert "no keys for this call" in (decided(flow)["openrouter"] or "")
+
+
+def test_what_was_measured_decides(make_journey: MakeJourney) -> None:
+    """Maximum Performance: first who was not measured, then the faster one."""
+    journey = make_journey(
+        f"{UPSTREAMS}routes: [{{name: fast, strategy: fastest, to: [{{upstream: openai}}, {{upstream: openrouter}}]}}]\n", KEYS
+    )
+    assert journey.send(call()).request.host == "api.openai.com"
+    journey.state.speeds.note("openai", "gpt-4o", 900.0, 50.0, time.monotonic())
+    assert journey.send(call()).request.host == "openrouter.ai"
+    journey.state.speeds.note("openrouter", "gpt-4o", 100.0, 10.0, time.monotonic())
+    assert journey.send(call()).request.host == "api.openai.com"
+
+
+def test_requirements_are_checked_by_the_tables(make_journey: MakeJourney) -> None:
+    """Context windows of genai-prices, capabilities of our own table; what they do not know passes nobody over."""
+    to = ", ".join(f"{{upstream: openai, model: {model}}}" for model in ("gpt-4", "o3-mini", "gpt-4o", "mine"))
+    require = "{min_context: 100000, capabilities: [tools, vision]}"
+    journey = make_journey(f"{UPSTREAMS}routes: [{{require: {require}, to: [{to}]}}]\n", KEYS)
+    wait_for_models(journey)
+    told = orjson.loads(exchange(journey.send(call())).record.decision or "")
+    assert [(each["model"], each["passed_over"], each.get("unknown")) for each in told] == [
+        ("gpt-4o", None, None),
+        ("mine", None, ["min_context", "tools", "vision"]),
+        ("gpt-4", "context of 8192 is under min_context 100000", None),
+        ("o3-mini", "model o3-mini lacks vision", None),
+    ]
+
+
+def test_prices_are_not_loaded_while_a_call_waits(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the table is there, prices are not known, and the order of `to` stands."""
+    monkeypatch.setattr("addons.modeltables.ModelTables.want", lambda self: None)
+    monkeypatch.setattr("addons.core.pricing.find_in_table", lambda provider, model: pytest.fail("this would load it"))
+    to = "{upstream: openrouter, model: openai/gpt-4o}, {upstream: openai}"
+    journey = make_journey(f"{UPSTREAMS}routes: [{{strategy: lowest_cost, to: [{to}]}}]\n", KEYS)
+    assert journey.send(call()).request.host == "openrouter.ai"
+
+
+def test_a_reload_changes_the_routes(make_journey: MakeJourney) -> None:
+    """Of calls that begin after it; also the prices by which they are compared."""
+    route = "{strategy: lowest_cost, to: [{upstream: openai, model: mine}, {upstream: openrouter, model: other}]}"
+    text = f"{UPSTREAMS}routes: [{route}]\nprices: {{mine: {{input: 1, output: 1}}, other: {{input: %s, output: 1}}}}\n"
+    journey = make_journey(text % 2, KEYS)
+    wait_for_models(journey)
+    assert journey.send(call()).request.host == "api.openai.com"
+    journey.state.config.source.write_text(text % 0.5)
+    journey.state.adopt(load(journey.state.config.source, KEYS))
+    assert journey.send(call()).request.host == "openrouter.ai"
+    journey.state.config.source.write_text(UPSTREAMS)
+    journey.state.adopt(load(journey.state.config.source, KEYS))
+    assert exchange(journey.send(call())).record.route is None
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from addons.core.call import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, Provider
 
 TABLE_PROVIDERS: Mapping[str, str] = {
     "openai": "openai",
@@ -137,17 +141,28 @@ def _billed(usage: Usage) -> Usage:
     return Usage(input_tokens=usage.billed_input_tokens or 0, output_tokens=usage.billed_output_tokens or 0)
 
 
-def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
-    """The price of a model in genai-prices, found once. Imported here, because the table takes a third of a second to load."""
+def find_in_table(provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
+    """Provider and model of genai-prices; None where it has no such model, or nobody bills it.
+
+    Imported here, because the table takes a third of a second to load; a look-up takes up to a millisecond, so keep what it finds.
+    """
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
     known = (provider or "").lower()
     if known in FREE_HOSTED:
         return None
     try:
-        found, info = get_snapshot().find_provider_model(model, None, TABLE_PROVIDERS.get(known), None)
+        return get_snapshot().find_provider_model(model, None, TABLE_PROVIDERS.get(known), None)
     except LookupError:
         return None
+
+
+def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
+    """The price of a model in genai-prices, found once."""
+    entry = find_in_table(provider, model)
+    if entry is None:
+        return None
+    found, info = entry
 
     def price(usage: Usage, at_ms: int) -> float | None:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
