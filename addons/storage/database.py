@@ -1,4 +1,4 @@
-"""Opening `turnpike.db`: permissions and pragmas, for the one writer and for the many readers.
+"""Opening `turnpike.db` and `state.db`: permissions and pragmas, for the one writer and for the many readers.
 
 StoreError            what the user can mend: not a database, of a newer version, not writable; str() is one line
   StorageFailure      an open database that cannot be written now (disk full, locked); worth another try
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from addons.storage.migrations import ForeignDatabase, check_ours, migrate
+from addons.storage.migrations import CAPTURES, ForeignDatabase, Schema, check_ours, migrate
 
 BUSY_TIMEOUT_MS = 5000
 JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024  # a reader that held the WAL open for long must not leave it huge for ever
@@ -30,25 +30,25 @@ class StorageFailure(StoreError):
     """The database could not be written this time; the same write may succeed later."""
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, schema: Schema = CAPTURES) -> sqlite3.Connection:
     """A connection that may write, its schema brought up to date. Transactions are the caller's (`BEGIN IMMEDIATE`).
 
     Raises StoreError when the file is not ours to write.
     """
     try:
-        _refuse_foreign(path)
+        _refuse_foreign(path, schema)
         _prepare_file(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, cached_statements=256)
     except ForeignDatabase as error:
-        raise StoreError(f"cannot use {path} as the database: {error}") from error
+        raise StoreError(f"cannot use {path} as {schema.name}: {error}") from error
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open the database {path}: {error}") from error
+        raise StoreError(f"cannot open {schema.name} {path}: {error}") from error
     try:
         _while_locked(lambda: _configure(connection))
-        _while_locked(lambda: migrate(connection))
+        _while_locked(lambda: migrate(connection, schema))
     except (ForeignDatabase, sqlite3.Error) as error:
         connection.close()
-        raise StoreError(f"cannot use {path} as the database: {error}") from error
+        raise StoreError(f"cannot use {path} as {schema.name}: {error}") from error
     return connection
 
 
@@ -62,12 +62,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_foreign(path: Path) -> None:
+def _refuse_foreign(path: Path, schema: Schema) -> None:
     """Another program's database is refused before its mode or its journal is changed."""
     if not path.is_file() or not path.stat().st_size:
         return
     with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
-        _while_locked(lambda: check_ours(connection))
+        _while_locked(lambda: check_ours(connection, schema))
 
 
 def _prepare_file(path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The schema's history: numbered, append-only migrations, each in a transaction of its own.
+"""The schemas' history: numbered, append-only migrations, each in a transaction of its own.
 
-The number of applied migrations is SQLite's `user_version`; `application_id` says that the file is ours. What has shipped is
-never edited: a change is one more module `mNNN_….py` with `STATEMENTS`, and one more line in `MIGRATIONS`.
-(sqlite-utils would make some of it shorter, but its helpers commit in the middle.)
+There are two files (DESIGN §6), each with a schema of its own: `CAPTURES` (turnpike.db) and `STATE` (state.db).
+The number of applied migrations is SQLite's `user_version`; `application_id` says that the file is ours, and which. What has
+shipped is never edited: a change is one more module `mNNN_….py` (captures) or `sNNN_….py` (state) with `STATEMENTS`, and one
+more line in `MIGRATIONS` or `STATE_MIGRATIONS`. (sqlite-utils would make some of it shorter, but its helpers commit in the middle.)
 """
 
 from __future__ import annotations
@@ -10,22 +11,36 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from addons.storage import m001_tables, m002_views
-
-APPLICATION_ID = int.from_bytes(b"TPKE", "big")
+from addons.storage import m001_tables, m002_views, s001_cooldowns
 
 MIGRATIONS: tuple[str, ...] = (
     m001_tables.STATEMENTS,
     m002_views.STATEMENTS,
 )
+STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One of our files: what it is called, where the configuration names it, what marks it, and its history."""
+
+    name: str
+    setting: str
+    application_id: int
+    migrations: tuple[str, ...]
+
+
+CAPTURES = Schema("the database", "capture.database", int.from_bytes(b"TPKE", "big"), MIGRATIONS)
+STATE = Schema("the state database", "state.url", int.from_bytes(b"TPKS", "big"), STATE_MIGRATIONS)
 
 
 class ForeignDatabase(Exception):
-    """The file is a database of something else, or of a newer version of this program."""
+    """The file is a database of something else, our other one, or of a newer version of this program."""
 
 
-def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, schema: Schema = CAPTURES) -> None:
     """Brings the schema up to date; does nothing when it is. Safe when several processes open one file at once.
 
     Raises ForeignDatabase, or sqlite3.Error (DatabaseError: the file is no database at all).
@@ -33,16 +48,16 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[str, ...] = MIGRAT
     pending = True
     while pending:
         with _transaction(connection, "DEFERRED"):  # three facts are read: another process must not commit between them
-            pending = _version(connection, migrations) < len(migrations)
+            pending = _version(connection, schema) < len(schema.migrations)
         if pending:
             with _transaction(connection, "IMMEDIATE"):
-                _apply_next(connection, migrations)
+                _apply_next(connection, schema)
 
 
-def check_ours(connection: sqlite3.Connection) -> None:
+def check_ours(connection: sqlite3.Connection, schema: Schema = CAPTURES) -> None:
     """Raises ForeignDatabase, or sqlite3.DatabaseError for what is no database; changes nothing."""
     with _transaction(connection, "DEFERRED"):
-        _version(connection, MIGRATIONS)
+        _version(connection, schema)
 
 
 def statements(script: str) -> Iterator[str]:
@@ -69,25 +84,30 @@ def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _apply_next(connection: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
+def _apply_next(connection: sqlite3.Connection, schema: Schema) -> None:
     """Under the write lock: another process may have applied it while this one waited for the lock."""
-    version = _version(connection, migrations)
-    if version == len(migrations):
+    version = _version(connection, schema)
+    if version == len(schema.migrations):
         return
-    for statement in statements(migrations[version]):
+    for statement in statements(schema.migrations[version]):
         connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA application_id = {schema.application_id}")
     connection.execute(f"PRAGMA user_version = {version + 1}")
 
 
-def _version(connection: sqlite3.Connection, migrations: tuple[str, ...]) -> int:
+def _version(connection: sqlite3.Connection, schema: Schema) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION_ID and (tables or version):
-        raise ForeignDatabase("it is a database of another program; name another file in capture.database")
-    if version > len(migrations):
+    if application != schema.application_id and (tables or version):
+        raise ForeignDatabase(f"it is {_owner(application)}; name another file in {schema.setting}")
+    if version > len(schema.migrations):
         raise ForeignDatabase(
-            f"a newer version wrote it (schema {version}, this version knows {len(migrations)}); update, or name another file"
+            f"a newer version wrote it (schema {version}, this version knows {len(schema.migrations)}); update, or name another file"
         )
     return int(version)
+
+
+def _owner(application_id: int) -> str:
+    other = next((schema for schema in (CAPTURES, STATE) if schema.application_id == application_id), None)
+    return f"{other.name} of {other.setting}" if other else "a database of another program"

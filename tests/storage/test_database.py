@@ -14,6 +14,7 @@ import pytest
 
 from addons.storage import database
 from addons.storage.database import StoreError, open_reader, open_writer
+from addons.storage.migrations import Schema
 
 OPENS_WHEN_TOLD = """
 import pathlib, sys
@@ -109,7 +110,7 @@ def test_opening_tries_again_when_it_is_locked_out(tmp_path: Path, monkeypatch: 
     """A "locked" that SQLite answers at once is no failure; one of another kind is, at the first time."""
     refusals = [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_BUSY_RECOVERY]
 
-    def refuse(connection: sqlite3.Connection) -> None:
+    def refuse(connection: sqlite3.Connection, schema: Schema) -> None:
         if refusals:
             error = sqlite3.OperationalError("refused")
             error.sqlite_errorcode = refusals.pop()

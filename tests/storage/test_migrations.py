@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from addons.storage.migrations import MIGRATIONS, ForeignDatabase, migrate, statements
+from addons.storage.migrations import CAPTURES, MIGRATIONS, STATE, ForeignDatabase, migrate, statements
 
 COLUMNS = """
 id started_at ts_ms stored_at conversation_id replay_of client project tag user_agent method host path provider upstream api
@@ -58,9 +59,9 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(connection: sqlite3.Con
     """Earlier migrations stay, the failed one is rolled back whole, and a mended one goes on from there."""
     first, broken = "CREATE TABLE one (a);", "CREATE TABLE two (a);\nCREATE TABLE one (a);"
     with pytest.raises(sqlite3.OperationalError):
-        migrate(connection, (first, broken))
+        migrate(connection, replace(CAPTURES, migrations=(first, broken)))
     assert names(connection, "table") == {"one"}
-    migrate(connection, (first, "CREATE TABLE two (a);"))
+    migrate(connection, replace(CAPTURES, migrations=(first, "CREATE TABLE two (a);")))
     assert names(connection, "table") == {"one", "two"}
 
 
@@ -77,6 +78,17 @@ def test_another_programs_database_is_refused(connection: sqlite3.Connection) ->
     connection.execute("CREATE TABLE bookmarks (url)")
     with pytest.raises(ForeignDatabase, match="another program"):
         migrate(connection)
+
+
+def test_our_two_files_are_told_apart(connection: sqlite3.Connection) -> None:
+    """Neither is taken for the other, and the error says what it is and where the configuration names it."""
+    migrate(connection, STATE)
+    with pytest.raises(ForeignDatabase, match=r"it is the state database of state\.url; name another file in capture\.database"):
+        migrate(connection)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as captures:
+        migrate(captures)
+        with pytest.raises(ForeignDatabase, match=r"it is the database of capture\.database; name another file in state\.url"):
+            migrate(captures, STATE)
 
 
 def test_triggers_are_one_statement() -> None:

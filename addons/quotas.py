@@ -1,0 +1,71 @@
+"""How upstreams and their keys stand now, for /ready and {prefix}/v1/quota-stats: never a key, only its label and last characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from addons.core.breaker import Breaker
+from addons.core.keystates import KeyState
+from addons.state import State
+from addons.storage.values import iso_time
+
+
+def summary(state: State, now: float) -> dict[str, dict[str, Any]]:
+    """Upstream → is it well, its breaker, and how many of its keys are free, cool for a model or a group, or are locked out.
+
+    `now` in Unix seconds.
+    """
+    return {
+        name: {
+            "state": f"failing: {breaker.last_failure}" if breaker.failures else "ok",
+            "breaker": breaker.state(now),
+            **_counted(state.pools[name].states(now)),
+        }
+        for name, breaker in state.breakers.items()
+    }
+
+
+def _counted(keys: list[KeyState]) -> dict[str, int]:
+    locked = sum(any(cooldown.why == "auth" for cooldown in key.cooldowns) for key in keys)
+    free = sum(not key.cooldowns for key in keys)
+    return {"keys": len(keys), "free": free, "cooling": len(keys) - free - locked, "locked": locked}
+
+
+def details(state: State, now: float) -> list[dict[str, Any]]:
+    """Each upstream with its breaker and each of its keys. `now` in Unix seconds."""
+    return [
+        {
+            "upstream": name,
+            "provider": upstream.provider,
+            "breaker": _breaker(state.breakers[name], now),
+            "keys": [_key(key, now) for key in state.pools[name].states(now)],
+        }
+        for name, upstream in state.config.upstreams.items()
+    ]
+
+
+def _breaker(breaker: Breaker, now: float) -> dict[str, Any]:
+    return {
+        "state": breaker.state(now),
+        "failures": breaker.failures,
+        "last_failure": breaker.last_failure,
+        **_until(breaker.open_until, now),
+    }
+
+
+def _key(key: KeyState, now: float) -> dict[str, Any]:
+    return {
+        "label": key.label,
+        "hint": key.hint,
+        "in_flight": key.in_flight,
+        "limit": key.limit,
+        "used": key.used,
+        "cooldowns": [{"group": of.group, "why": of.why, **_until(of.until, now)} for of in key.cooldowns],
+        "ramps": key.ramps,
+    }
+
+
+def _until(until: float | None, now: float) -> dict[str, Any]:
+    if until is None:
+        return {"until": None, "seconds_left": None}
+    return {"until": iso_time(round(until * 1000)), "seconds_left": round(max(0.0, until - now), 1)}
