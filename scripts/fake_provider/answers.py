@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
-from scripts.fake_provider.errors import Dialect, error_body
+from scripts.fake_provider.errors import error_body
 from scripts.fake_provider.http1 import ID_MARK, Answer, Headers, Request, serial_id
 from scripts.fake_provider.knobs import DEFAULT, KnobError, Knobs, KnobTable, Settings, from_headers, read_knobs
+from scripts.fake_provider.known_errors import Dialect
 from scripts.fake_provider.log import RequestLog, SeenRequest, key_of
 from scripts.fake_provider.prompt import PromptError, read_json, read_prompt
 from scripts.fake_provider.routes import Route, dialect_of, find_route
@@ -27,6 +28,9 @@ from scripts.fake_provider.wording import JSON_TYPE, Body, whole
 CONTROL = "/_fake/"
 MAX_KEPT = 256
 MAX_KEPT_BYTES = 256 * 1024  # of request and answer; longer ones are built each time
+
+STALE = Knobs(reset=True, all_streams=True)
+"""How a request on a connection that is stale by now (knob `stale`) is met."""
 
 DIALECT_HEADERS: dict[Dialect, Headers] = {
     "openai": (("openai-version", "2020-10-01"), ("openai-processing-ms", "4"), ("x-request-id", f"req_{ID}")),
@@ -55,11 +59,14 @@ class Responder:
         self.log = RequestLog()
         self._kept: OrderedDict[object, tuple[Answer, Knobs]] = OrderedDict()
 
-    def respond(self, request: Request, connection: int) -> Reply:
+    def respond(self, request: Request, connection: int, *, stale: bool = False) -> Reply:
+        """A request on a stale connection gets no answer and uses up nothing of the table; the log has it."""
         if request.target.startswith(CONTROL):
             return Reply(self._control(request))
         key = key_of(request)
         seen = self.log.add(request, key, connection, time.time())
+        if stale:
+            return Reply(Answer(0, (), ()), STALE, seen, seen.n)
         answer, knobs = self._answer(request, self.knobs.take(key))
         if knobs.gzip:
             answer = zipped(answer, seen.n)
@@ -83,7 +90,7 @@ class Responder:
         return built
 
     def _control(self, request: Request) -> Answer:
-        """GET and DELETE /_fake/log; GET, POST and DELETE /_fake/knobs."""
+        """GET /_fake/load; GET and DELETE /_fake/log; GET, POST and DELETE /_fake/knobs."""
         try:
             value = self._act(request.method, request.target.removeprefix(CONTROL), request)
         except (KnobError, PromptError) as problem:
@@ -92,6 +99,8 @@ class Responder:
 
     def _act(self, method: str, name: str, request: Request) -> object:
         match method, name:
+            case "GET", "load":
+                return self.log.load.as_dict()
             case "GET", "log":
                 return [seen.as_dict() for seen in self.log.items()]
             case "DELETE", "log":
@@ -150,7 +159,8 @@ def _refusal(dialect: Dialect, status: int, knobs: Knobs, message: str | None = 
 
 
 def _shape(body: Body, knobs: Knobs, dialect: Dialect) -> Answer:
-    headers = (("Content-Type", body.content_type), *DIALECT_HEADERS[dialect], *knobs.headers)
+    closing: Headers = (("Connection", "close"),) if knobs.goaway else ()
+    headers = (("Content-Type", body.content_type), *DIALECT_HEADERS[dialect], *knobs.headers, *closing)
     if not body.whole:
         failing = knobs.fail_after is not None and knobs.fail_after < len(body.deltas)
         deltas = body.deltas[: knobs.fail_after] if failing else body.deltas

@@ -34,6 +34,7 @@ class Request:
     headers: Headers
     body: bytes
     keep_alive: bool = True
+    http_version: str = "1.1"
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -76,7 +77,7 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._head: tuple[str, str, Headers, bool] | None = None
+        self._head: tuple[str, str, Headers, bool, str] | None = None
         self._length: int | None = 0  # None: chunked
         self._body = bytearray()
         self._continue = False
@@ -90,14 +91,14 @@ class RequestReader:
         return wanted
 
     def next(self) -> Request | None:
-        if self._head is None and not self._read_head():
+        if self._head is None and not (self._buffer and self._read_head()):
             return None
         body = self._read_chunks() if self._length is None else self._read_length(self._length)
         if body is None or self._head is None:
             return None
-        method, target, headers, keep_alive = self._head
+        method, target, headers, keep_alive, version = self._head
         self._head, self._continue = None, False
-        return Request(method, target, headers, body, keep_alive)
+        return Request(method, target, headers, body, keep_alive, version)
 
     def _read_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
@@ -108,10 +109,11 @@ class RequestReader:
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         method, target, version = _request_line(lines[0])
-        headers = tuple(_header(line) for line in lines[1:])
+        headers = tuple([_header(line) for line in lines[1:]])
         fields = dict(headers)
         connection = fields.get("connection", "").lower()
-        self._head = (method, target, headers, "close" not in connection if version == "HTTP/1.1" else connection == "keep-alive")
+        keep_alive = "close" not in connection if version == "1.1" else connection == "keep-alive"
+        self._head = (method, target, headers, keep_alive, version)
         self._length = _body_length(headers, fields)
         self._continue = fields.get("expect", "").lower() == "100-continue"
         return True
@@ -147,7 +149,7 @@ def _request_line(line: str) -> tuple[str, str, str]:
     parts = line.split(" ")
     match parts:
         case [method, target, "HTTP/1.1" | "HTTP/1.0" as version] if TOKEN.match(method) and target:
-            return method, target, version
+            return method, target, version[5:]
     raise BadRequest(f"not a request line: {line[:100]!r}")
 
 
@@ -161,7 +163,7 @@ def _header(line: str) -> tuple[str, str]:
 def _body_length(headers: Headers, fields: dict[str, str]) -> int | None:
     """Length in bytes, None for a chunked body. Raises BadRequest for what could be read in two ways (RFC 9112, 6.3)."""
     length, coding = fields.get("content-length"), fields.get("transfer-encoding")
-    if sum(name in ("content-length", "transfer-encoding") for name, _ in headers) > 1:
+    if len([name for name, _ in headers if name in ("content-length", "transfer-encoding")]) > 1:
         raise BadRequest("more than one content-length or transfer-encoding")
     if coding is not None:
         if coding.lower() != "chunked":

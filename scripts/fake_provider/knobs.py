@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from scripts.fake_provider.http1 import Headers
+from scripts.fake_provider.http1 import TOKEN, Headers
 
 Settings = dict[str, Any]
 
 HEADER_PREFIX = "x-fake-"
+HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 MODEL_WITH_KNOBS = re.compile(r"^(?:(?P<model>.+)@)?fake:(?P<settings>.*)$")
 
 
@@ -35,9 +36,11 @@ class Knobs:
 
     status: int = 200
     error: str | None = None
-    """The provider's own error code or type in place of the status's usual one, e.g. `insufficient_quota`."""
+    """The provider's own error code or type in place of the status's usual one, e.g. `insufficient_quota` (see known_errors.py)."""
     message: str | None = None
     """The error's message."""
+    retry_delay: float | None = None
+    """When to come again, told by the error's body alone: OpenAI's "Please try again in", Gemini's RetryInfo."""
     headers: Headers = ()
     """Further response headers; `retry_after` is short for one of them."""
     first_byte: float = 0.0
@@ -46,7 +49,7 @@ class Knobs:
     """Wait between two chunks."""
     chunks: int | None = None
     cut: int | None = None
-    """Close the connection abruptly after so many chunks; 0 is after the headers."""
+    """Close the connection abruptly after so many chunks; 0 is after the headers. With HTTP/2 only the stream is reset."""
     fail_after: int | None = None
     """Say an error in the stream after so many chunks (a shorter stream ends as usual), then close the body properly."""
     size: int | None = None
@@ -59,10 +62,23 @@ class Knobs:
     hang: bool = False
     """Never answer."""
     reset: bool = False
-    """Reset the connection (TCP RST) before any byte."""
+    """Reset the connection (TCP RST) before any byte; with HTTP/2 only the stream."""
+    all_streams: bool = False
+    """With HTTP/2 a cut or reset takes the connection, and every stream on it."""
+    goaway: bool = False
+    """Announce with this answer that the connection is to close: `Connection: close`, or GOAWAY after it."""
+    drop_after: float | None = None
+    """Close the connection so long after this answer without announcing it, if no other request has come meanwhile."""
+    stale: bool = False
+    """Meet the next request on this connection with a TCP RST before any byte, as a server does that has long closed it."""
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+
+    @property
+    def is_paced(self) -> bool:
+        """Must the answer wait, or end in another way than as a whole?"""
+        return bool(self.first_byte or self.delay or self.hang or self.reset or self.cut is not None)
 
 
 def _flag(value: str) -> bool:
@@ -77,6 +93,13 @@ def _natural(value: str) -> int:
     return number
 
 
+def _status(value: str) -> int:
+    number = int(value)
+    if not 200 <= number <= 999:  # below are those that another answer follows
+        raise ValueError(value)
+    return number
+
+
 def _seconds(value: str) -> float:
     number = float(value)
     if not 0 <= number < float("inf"):
@@ -85,9 +108,10 @@ def _seconds(value: str) -> float:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "status": _natural,
+    "status": _status,
     "error": str,
     "message": str,
+    "retry_delay": _seconds,
     "first_byte": _seconds,
     "delay": _seconds,
     "chunks": _natural,
@@ -99,6 +123,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "gzip": _flag,
     "hang": _flag,
     "reset": _flag,
+    "all_streams": _flag,
+    "goaway": _flag,
+    "drop_after": _seconds,
+    "stale": _flag,
     "cached": _natural,
     "cache_write": _natural,
     "reasoning": _natural,
@@ -115,7 +143,7 @@ def read_knobs(settings: Mapping[str, Any]) -> Knobs:
         if name == "headers":
             headers += _read_headers(value)
         elif name == "retry_after":
-            headers.append(("Retry-After", str(value)))
+            headers += _read_headers({"Retry-After": value})
         else:
             values[name] = _read_value(name, value)
     return Knobs(headers=tuple(headers), **values) if headers or values else DEFAULT
@@ -133,10 +161,15 @@ def _read_value(name: str, value: object) -> object:
 
 def _read_headers(value: object) -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
-        return [(str(name), str(text)) for name, text in value.items()]
-    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
-        return value
-    raise KnobError(f"knob headers must be an object of names and values, not {value!r}")
+        pairs = [(str(name), str(text)) for name, text in value.items()]
+    elif isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
+        pairs = value
+    else:
+        raise KnobError(f"knob headers must be an object of names and values, not {value!r}")
+    for name, text in pairs:
+        if not (TOKEN.fullmatch(name) and HEADER_VALUE.fullmatch(text)):
+            raise KnobError(f"knob headers: not a header: {name!r}: {text!r}")
+    return pairs
 
 
 def from_headers(headers: Headers) -> Settings:

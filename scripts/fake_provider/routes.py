@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from scripts.fake_provider import anthropic, gemini, ollama, openai_chat, openai_more, openai_responses
-from scripts.fake_provider.errors import Dialect
 from scripts.fake_provider.http1 import Request
 from scripts.fake_provider.knobs import Knobs
+from scripts.fake_provider.known_errors import Dialect
 from scripts.fake_provider.prompt import Prompt
 from scripts.fake_provider.speech import Speech
 from scripts.fake_provider.wording import Body

@@ -1,15 +1,13 @@
-"""The fake provider on sockets: timing, cuts and resets, and ways to start it in tests.
+"""The fake provider as something that listens, and ways to start it in tests.
 
 async:  provider = FakeProvider(); await provider.start(tls=True); …; await provider.stop()
-sync:   with running_fake_provider(tls=True) as provider: …provider.url, provider.ca_file, provider.requests…
+sync:   with running_fake_provider(tls=True, http2=True) as provider: …provider.url, provider.ca_file, provider.requests…
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-import struct
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -18,133 +16,32 @@ from itertools import count
 from pathlib import Path
 from typing import cast
 
-from scripts.fake_provider.answers import Reply, Responder, control_answer
-from scripts.fake_provider.http1 import ID_MARK, BadRequest, RequestReader, frame, serial_id
+from scripts.fake_provider.answers import Responder
+from scripts.fake_provider.connection import Connection
+from scripts.fake_provider.http1_connection import Http1Connection
+from scripts.fake_provider.http2 import Http2Connection
 from scripts.fake_provider.knobs import KnobTable, Settings
-from scripts.fake_provider.log import End, SeenRequest
-from scripts.fake_provider.tls import make_context
-
-# With on=1 and seconds=0 a close sends RST at once (socket(7), SO_LINGER).
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+from scripts.fake_provider.log import Load, SeenRequest
+from scripts.fake_provider.tls import load_context, make_context
 
 
-class Connection(asyncio.Protocol):
-    """One client connection: one request at a time, in order; an answer without waits is written in the same turn of the loop."""
+class Negotiation(asyncio.Protocol):
+    """A TLS connection until the handshake has chosen between HTTP/2 and HTTP/1.1 (RFC 7301)."""
 
-    def __init__(self, responder: Responder, number: int, connections: set[Connection]) -> None:
-        self._responder = responder
-        self._number = number
-        self._connections = connections
-        self._reader = RequestReader()
-        self._transport: asyncio.Transport | None = None
-        self._sending: asyncio.Task[None] | None = None
-        self._keep_alive = True
-        self._writable = asyncio.Event()
-        self._writable.set()
+    def __init__(self, http1: Callable[[], Connection], http2: Callable[[], Connection]) -> None:
+        self._http1 = http1
+        self._http2 = http2
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
-        self._transport = None
-        if self._sending is not None:
-            self._sending.cancel()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        self._advance()
-
-    def _advance(self) -> None:
-        while self._sending is None and self._transport is not None and not self._transport.is_closing():
-            try:
-                request = self._reader.next()
-            except BadRequest as problem:
-                self._transport.write(frame(control_answer(400, {"error": str(problem)})).all)
-                self._transport.close()
-                return
-            if request is None:
-                if self._reader.wants_continue:
-                    self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                return
-            self._keep_alive = request.keep_alive
-            self._send(self._transport, self._responder.respond(request, self._number))
-
-    def _send(self, transport: asyncio.Transport, reply: Reply) -> None:
-        knobs = reply.knobs
-        if knobs.first_byte or knobs.delay or knobs.hang or knobs.reset or knobs.cut is not None:
-            self._sending = asyncio.get_running_loop().create_task(self._send_slowly(transport, reply))
-            self._sending.add_done_callback(self._sent)
-            return
-        transport.write(frame(reply.answer).all.replace(ID_MARK, serial_id(reply.serial)))
-        self._end(reply.seen, "answered")
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending = None
-        if not task.cancelled():
-            task.result()
-            self._advance()
-
-    def _end(self, seen: SeenRequest | None, end: End) -> None:
-        if seen is not None:
-            seen.ended = end
-        if end == "answered" and not self._keep_alive and self._transport is not None:
-            self._transport.close()
-
-    async def _send_slowly(self, transport: asyncio.Transport, reply: Reply) -> None:
-        knobs = reply.knobs
-        try:
-            if knobs.hang:
-                await asyncio.Event().wait()
-            await asyncio.sleep(knobs.first_byte)
-            if knobs.reset:
-                reset(transport)
-                self._end(reply.seen, "reset")
-                return
-            await self._send_frames(transport, reply)
-        except asyncio.CancelledError:
-            self._end(reply.seen, "client left")
-            raise
-
-    async def _send_frames(self, transport: asyncio.Transport, reply: Reply) -> None:
-        framed, knobs, serial = frame(reply.answer), reply.knobs, serial_id(reply.serial)
-        transport.write(framed.start.replace(ID_MARK, serial))
-        for n, part in enumerate(framed.parts[: knobs.cut]):
-            if n and knobs.delay:
-                await asyncio.sleep(knobs.delay)
-            await self._writable.wait()
-            transport.write(part.replace(ID_MARK, serial))
-        if knobs.cut is not None:
-            # abort() throws away what is not sent yet, and the chunks before the cut are to arrive. With high=0 asyncio's TLS
-            # transport pauses also when nothing is left to be sent, and then never goes on.
-            transport.set_write_buffer_limits(high=1, low=0)
-            await self._writable.wait()
-            transport.abort()
-            self._end(reply.seen, "cut")
-            return
-        transport.write(framed.end.replace(ID_MARK, serial))
-        self._end(reply.seen, "answered")
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Closes with a TCP RST."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    transport.abort()
+        chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        connection = self._http2() if chosen == "h2" else self._http1()
+        cast(asyncio.Transport, transport).set_protocol(connection)
+        connection.connection_made(transport)
 
 
 class FakeProvider:
-    """One provider with its knobs and its log; `start` may be called again for a further listener (HTTP and TLS side by side).
+    """One provider with its knobs and its log; `start` may be called again for a further listener (HTTP and TLS side by side),
+    and after `stop` (an upstream that comes back: give the old port; the certificate stays the same).
 
     `folder` is where the CA is written (else a temporary one, removed by `stop`), `names` are further names for the certificate.
     """
@@ -154,6 +51,7 @@ class FakeProvider:
         self._names = tuple(names)
         self._folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._contexts: dict[bool, ssl.SSLContext] = {}  # by whether they offer HTTP/2
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._numbers = count(1)
@@ -178,16 +76,45 @@ class FakeProvider:
     def knobs(self) -> KnobTable:
         return self._responder.knobs
 
+    @property
+    def load(self) -> Load:
+        return self._responder.log.load
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered now."""
+        return self.load.total.now
+
+    @property
+    def peak(self) -> int:
+        """How many were being answered at once at the highest, since the start or `clear`."""
+        return self.load.total.peak
+
+    @property
+    def peak_by_key(self) -> dict[str, int]:
+        """The same for each API key."""
+        return self.load.peak_by_key()
+
+    def wait_for[Found](self, look: Callable[[], Found], timeout_s: float = 5.0) -> Found:
+        """The first truthy thing that `look()` gives, for example `lambda: provider.requests[-1].ended`: asked now and whenever a
+        request begins or ends. Blocks: in async code `await asyncio.to_thread(provider.wait_for, …)`. Raises TimeoutError."""
+        return self._responder.log.wait_for(look, timeout_s)
+
     def clear(self) -> None:
-        """Forgets the requests seen and the table of knobs."""
+        """Forgets the requests seen, the highest load, and the table of knobs."""
         self._responder.log.clear()
         self.knobs.clear()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0, tls: bool | ssl.SSLContext = False) -> None:
-        """Listens; with `tls=True` under a CA of its own. Raises OSError when the port is taken."""
-        context = self._own_context() if tls is True else tls or None
+    async def start(self, host: str = "127.0.0.1", port: int = 0, tls: bool | ssl.SSLContext = False, *, http2: bool = False) -> None:
+        """Listens; with `tls=True` under a CA of its own; with `http2` it offers HTTP/2 beside HTTP/1.1 (a context that is given
+        must do so itself: `set_alpn_protocols`). Raises OSError when the port is taken, ValueError for HTTP/2 without TLS."""
+        if http2 and not tls:
+            raise ValueError("HTTP/2 is chosen by ALPN, which needs TLS")
+        context = self._own_context(http2) if tls is True else tls or None
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._connect, host, port, ssl=context, backlog=1024)
+        server = await loop.create_server(self._negotiate if http2 else self._http1, host, port, ssl=context, backlog=1024)
+        if not self._servers:
+            self.urls.clear()
         self._servers.append(server)
         bound = server.sockets[0].getsockname()[1]
         self.urls.append(f"{'https' if context else 'http'}://{f'[{host}]' if ':' in host else host}:{bound}")
@@ -204,26 +131,38 @@ class FakeProvider:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def _connect(self) -> Connection:
-        return Connection(self._responder, next(self._numbers), self._connections)
+    def _http1(self) -> Http1Connection:
+        return Http1Connection(self._responder, next(self._numbers), self._connections)
 
-    def _own_context(self) -> ssl.SSLContext:
-        if self._folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="fake-provider-")
-            self._folder = Path(self._temporary.name)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        context, self.ca_file = make_context(self._folder, self._names)
-        return context
+    def _http2(self) -> Http2Connection:
+        return Http2Connection(self._responder, next(self._numbers), self._connections)
+
+    def _negotiate(self) -> Negotiation:
+        return Negotiation(self._http1, self._http2)
+
+    def _own_context(self, http2: bool) -> ssl.SSLContext:
+        if not self._contexts:
+            if self._folder is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="fake-provider-")
+                self._folder = Path(self._temporary.name)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._contexts[False], self.ca_file = make_context(self._folder, self._names)
+            self._contexts[True] = load_context(self._folder, http2=True)
+        return self._contexts[http2]
 
 
 @contextmanager
 def running_fake_provider(
-    *, tls: bool | ssl.SSLContext = False, knobs: Mapping[str, Settings] | None = None, names: Iterable[str] = ()
+    *,
+    tls: bool | ssl.SSLContext = False,
+    http2: bool = False,
+    knobs: Mapping[str, Settings] | None = None,
+    names: Iterable[str] = (),
 ) -> Iterator[FakeProvider]:
     """A fake provider in a thread with a loop of its own, for tests that are not async."""
     provider = FakeProvider(knobs, names=names)
     with _loop_in_thread() as run:
-        run(lambda: provider.start(tls=tls))
+        run(lambda: provider.start(tls=tls, http2=http2))
         try:
             yield provider
         finally:

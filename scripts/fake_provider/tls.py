@@ -15,23 +15,29 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAMES = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "localhost", "127.0.0.1")
 LIFETIME = datetime.timedelta(days=30)
+SERVER_FILE = "server.pem"
 
 
 def make_context(folder: Path, names: Iterable[str] = ()) -> tuple[ssl.SSLContext, Path]:
     """Writes `ca.pem`, `server.pem` (key and certificate) into the folder; returns a server context and the CA's path."""
     ca_key, ca = _make_ca()
     leaf_key, leaf = _make_leaf(ca_key, ca, dict.fromkeys((*NAMES, *names)))
-    ca_file, server_file = folder / "ca.pem", folder / "server.pem"
+    ca_file, server_file = folder / "ca.pem", folder / SERVER_FILE
     ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     server_file.touch(mode=0o600)
     server_file.write_bytes(
         leaf_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + leaf.public_bytes(serialization.Encoding.PEM)
     )
+    return load_context(folder), ca_file
+
+
+def load_context(folder: Path, *, http2: bool = False) -> ssl.SSLContext:
+    """A further context with the certificate that `make_context` wrote; with `http2` it offers that first, beside HTTP/1.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context, ca_file
+    context.load_cert_chain(folder / SERVER_FILE)
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+    return context
 
 
 def _builder(subject: str, issuer: x509.Name | None, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

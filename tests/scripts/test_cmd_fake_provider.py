@@ -20,8 +20,8 @@ COMMAND = [sys.executable, "-c", "from scripts.cmd_fake_provider import command;
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_stop(stop: signal.Signals, tmp_path: Path) -> None:
-    """HTTP and TLS addresses are printed when ready; SIGTERM and SIGINT end it with status 0 and nothing on stderr."""
-    arguments = ["--tls", "--ca-folder", str(tmp_path), "--knobs", '{"*": {"text": "as told"}}']
+    """HTTP and TLS addresses are printed when ready, and HTTP/2 is served; SIGTERM and SIGINT end it with status 0 and no errors."""
+    arguments = ["--http2", "--ca-folder", str(tmp_path), "--knobs", '{"*": {"text": "as told"}}']
     process = subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         try:
@@ -29,11 +29,13 @@ def test_it_serves_until_it_is_told_to_stop(stop: signal.Signals, tmp_path: Path
             urls = [process.stdout.readline().removeprefix("listening on ").strip() for _ in range(2)]
             context = ssl.create_default_context(cafile=process.stdout.readline().partition(": ")[2].strip())
             body = {"model": "m", "messages": []}
-            answers = [httpx.post(f"{url}/v1/chat/completions", json=body, verify=context).json() for url in urls]
+            with httpx.Client(http2=True, verify=context) as client:
+                answers = [client.post(f"{url}/v1/chat/completions", json=body) for url in urls]
         finally:
             process.send_signal(stop)
             _, errors = process.communicate(timeout=10)
-    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["as told", "as told"]
+    assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == ["as told", "as told"]
+    assert [answer.http_version for answer in answers] == ["HTTP/1.1", "HTTP/2"]
     assert [url.partition(":")[0] for url in urls] == ["http", "https"]
     assert (process.returncode, errors) == (0, "")
 

@@ -44,7 +44,20 @@ def test_json_values_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"statuss": 1}, {"status": "x"}, {"delay": "-1"}, {"delay": "inf"}, {"echo": "perhaps"}, {"headers": 3}]
+    "settings",
+    [
+        {"statuss": 1},
+        {"status": "x"},
+        {"status": 100},
+        {"delay": "-1"},
+        {"delay": "inf"},
+        {"drop_after": "soon"},
+        {"echo": "perhaps"},
+        {"headers": 3},
+        {"headers": {"": "no name"}},
+        {"headers": {"X-A\n": "b"}},
+        {"headers": {"X-A": "two\r\nlines"}},
+    ],
 )
 def test_mistakes_are_named(settings: dict[str, Any]) -> None:
     """A knob that does not exist or cannot be read is an error with its name."""
@@ -67,3 +80,10 @@ def test_a_bad_entry_changes_nothing() -> None:
     with pytest.raises(KnobError):
         table.set("k", {"nonsense": 1})
     assert table.take("k") == {}
+
+
+@pytest.mark.parametrize("settings", [{"first_byte": 1}, {"delay": 1}, {"hang": True}, {"reset": True}, {"cut": 0}])
+def test_what_makes_an_answer_wait(settings: dict[str, Any]) -> None:
+    """Waits and breaks are paced; what is said, and what comes after the answer, is not."""
+    assert read_knobs(settings).is_paced
+    assert not read_knobs({"status": 429, "chunks": 3, "goaway": True, "stale": True, "drop_after": 1}).is_paced

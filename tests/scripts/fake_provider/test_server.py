@@ -147,6 +147,15 @@ def test_expect_continue_and_chunked_requests(fake: FakeProvider) -> None:
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_goaway_closes_the_connection(fake: FakeProvider) -> None:
+    """With HTTP/1.1 the answer says `Connection: close`, and so it happens."""
+    body = b'{"model":"fake:goaway","messages":[]}'
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=5) as plain:
+        plain.sendall(f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = b"".join(iter(lambda: plain.recv(65536), b""))
+    assert b"\r\nConnection: close\r\n" in answer
+
+
 async def status_under(name: str, port: int | None, context: ssl.SSLContext) -> int:
     # A client of its own each time: a kept connection would be used again, whatever the name.
     async with httpx.AsyncClient(verify=context) as client:
@@ -170,3 +179,36 @@ async def test_tls_bears_the_providers_names() -> None:
         await provider.stop()
     assert provider.ca_file is not None
     assert not provider.ca_file.exists()
+
+
+async def test_it_may_come_back() -> None:
+    """After `stop` its port refuses; started again there, it has the same certificate, and its log."""
+    provider = FakeProvider()
+    await provider.start(tls=True)
+    url, port, context = provider.url, provider.port, ssl.create_default_context(cafile=provider.ca_file)
+    async with httpx.AsyncClient(verify=context) as client:
+        assert (await client.get(f"{url}/v1/models")).status_code == 200
+        await provider.stop()
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"{url}/v1/models")
+        await provider.start(port=port, tls=True, http2=True)
+        try:
+            assert (await client.get(f"{url}/v1/models")).status_code == 200
+        finally:
+            await provider.stop()
+    assert provider.urls == [url]
+    assert [seen.ended for seen in provider.requests] == ["answered", "answered"]
+
+
+async def test_listeners_share_a_certificate() -> None:
+    """With and without HTTP/2 side by side, one CA is good for both."""
+    provider = FakeProvider()
+    await provider.start(tls=True)
+    await provider.start(tls=True, http2=True)
+    try:
+        context = ssl.create_default_context(cafile=provider.ca_file)
+        async with httpx.AsyncClient(verify=context, http2=True) as client:
+            versions = [(await client.get(f"{url}/v1/models")).http_version for url in provider.urls]
+    finally:
+        await provider.stop()
+    assert versions == ["HTTP/1.1", "HTTP/2"]
