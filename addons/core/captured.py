@@ -16,7 +16,7 @@ from addons.core.encodings import UndecodableBody, decode, decoder
 from addons.core.redaction.names import is_credential_header, is_credential_parameter
 
 SWITCHING_PROTOCOLS = 101
-_STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
+STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def read_answer(record: CallRecord, streaming: bool) -> Answer:
         return Answer(body.content, answer_reader(record.api, kind, record.status, body.headers).finish(), False, False)
     whole = _feed_end(body, reader)
     reading = reader.finish()
-    is_stream_type = (kind or "").partition(";")[0].strip().lower() in _STREAM_TYPES
+    is_stream_type = (kind or "").partition(";")[0].strip().lower() in STREAM_TYPES
     succeeded = record.status is not None and record.status < 400
     return Answer(content, reading, is_stream_type or (streaming and succeeded and bool(body.size)), whole)
 

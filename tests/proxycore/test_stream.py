@@ -10,9 +10,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
-from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 
-from addons.proxycore.stream import broken_pins, install
 from scripts.fake_provider.server import FakeProvider
 from tests.rooms import CHAT, CHAT_BODY, Proxy, running_proxy
 
@@ -205,17 +203,3 @@ async def test_plain_http_to_another_host_is_seen_by_nobody(proxy: Proxy, client
     assert answer.status_code == 200
     assert proxy.hooks == []
     assert not proxy.records.records
-
-
-def test_the_internals_are_those_that_were_read() -> None:
-    """This mitmproxy has the methods that our stream overrides."""
-    assert broken_pins() == []
-
-
-def test_another_mitmproxy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a method takes other parameters, `install` says which and puts nothing in place."""
-    monkeypatch.setattr(HttpStream, "send_response", lambda self: None)
-    before = HttpLayer.make_stream
-    with pytest.raises(RuntimeError, match=r"HttpStream\.send_response"):
-        install()
-    assert HttpLayer.make_stream is before

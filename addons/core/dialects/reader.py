@@ -206,6 +206,16 @@ class AnswerReader:
             self._first_content = max(self._fed, 0)
         return self._draft.reading(self._first_content)
 
+    @property
+    def has_content(self) -> bool:
+        """Has any text, reasoning or tool call come so far?"""
+        return self._draft.has_content
+
+    @property
+    def error(self) -> tuple[str | None, str | None]:
+        """Type and text of the error that has come so far."""
+        return self._draft.error_type, self._draft.error
+
     def _sniff(self, chunk: bytes) -> bytes:
         """Chooses the framing at the first byte that is no space; gives all that came so far."""
         self._start += chunk
