@@ -28,7 +28,9 @@ from addons.config_types import (
     Count,
     FallbackSign,
     Host,
+    KeyringEntry,
     Number,
+    OneVariable,
     Port,
     Positive,
     Prefix,
@@ -38,18 +40,22 @@ from addons.config_types import (
     Size,
     StateUrl,
     Variable,
+    VaultName,
     named_routes,
     named_upstreams,
 )
-from addons.keysources import Secret
+from addons.core.modeldata import Capability
+from addons.core.strategies import Kind, StrategyName
+from addons.keysources import Rank, Secret, Sources
 
 __all__ = ["ROOT", "Config", "ConfigError", "ConfigFile", "load", "restart_needed"]
 
 HOSTS_REMEMBERED = 4096  # clients name the hosts, so what is remembered of them has a bound
 
 Rotation = Literal["sequential", "round_robin", "least_used", "balanced"]
-Strategy = Literal["priority", "weighted", "lowest_cost", "fastest", "local_first", "remote_first", "subscription_first", "api_first"]
 OutgoingMode = Literal["off", "mask", "block", "placeholder"]
+Place = Literal["env", "file", "keyring", "vault"]
+SOURCE_FORMS: Mapping[Place, str] = {"env": "env: NAME", "file": "file: PATH", "keyring": "keyring: SERVICE/USER", "vault": "vault: NAME"}
 
 
 class Section(BaseModel):
@@ -83,28 +89,48 @@ class Proxy(Section):
     shutdown_grace: Number = 10.0
 
 
-class Source(Section):
-    """Where a secret comes from; exactly one of the three."""
+class PlainSource(Section):
+    """Where one secret comes from that is not in the vault; exactly one of the places. `keyring`: SERVICE/USER."""
 
     for_header: ClassVar[bool] = False
+    places: ClassVar[tuple[Place, ...]] = ("env", "file", "keyring")
 
-    env: Variable | None = None
+    env: OneVariable | None = None
     file: Path | None = None
-    keyring: str | None = None
+    keyring: KeyringEntry | None = None
 
     @property
-    def rank(self) -> tuple[float, int]:
-        """Weight and priority of what the source gives."""
-        return 1.0, 1
+    def place(self) -> Place:
+        """The name of the one that is given."""
+        return next(name for name in self.places if getattr(self, name) is not None)
+
+    @property
+    def label(self) -> str:
+        """The source as it may be shown."""
+        return f"{self.place} {getattr(self, self.place)}"
+
+    @property
+    def rank(self) -> Rank:
+        """What holds for all that the source gives."""
+        return Rank()
 
     @model_validator(mode="before")
     @classmethod
     def _one_place(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             raise bad("stands where a source belongs; write {env: NAME} or {file: PATH}, never the secret itself")
-        if set(given) <= set(cls.model_fields) and sum(given.get(name) is not None for name in ("env", "file", "keyring")) != 1:
-            raise bad("should name one source: env: NAME, file: PATH or keyring: NAME")
+        if set(given) <= set(cls.model_fields) and sum(given.get(name) is not None for name in cls.places) != 1:
+            raise bad(f"should name one source: {', '.join(SOURCE_FORMS[name] for name in cls.places)}")
         return given
+
+
+class Source(PlainSource):
+    """Where secrets come from. `env` may be NAME*; `vault` is the name of a key in the encrypted file."""
+
+    places: ClassVar[tuple[Place, ...]] = ("env", "file", "keyring", "vault")
+
+    env: Variable | None = None
+    vault: VaultName | None = None
 
 
 class KeySource(Source):
@@ -117,8 +143,8 @@ class KeySource(Source):
     max_concurrent: Count | None = None
 
     @property
-    def rank(self) -> tuple[float, int]:
-        return self.weight, self.priority
+    def rank(self) -> Rank:
+        return Rank(self.weight, self.priority, self.max_concurrent)
 
 
 class Timeout(Section):
@@ -131,7 +157,7 @@ class Timeout(Section):
 
 
 class Models(Section):
-    """Globs of the models that an upstream may be asked for."""
+    """Globs of the models that an upstream may be asked for, compared without case; deny wins."""
 
     allow: tuple[str, ...] = ("*",)
     deny: tuple[str, ...] = ()
@@ -162,7 +188,7 @@ class Upstream(Section):
     inject: Literal["always", "placeholder", "never"] = "always"
     inject_for: tuple[str, ...] = ("turnpike",)
     timeout: Timeout = Timeout()
-    kind: Literal["local", "api", "subscription"] = "api"
+    kind: Kind = "api"
     keys: tuple[KeySource, ...] = ()
     rotation: Rotation = "balanced"
     models: Models = Models()
@@ -184,10 +210,18 @@ class Match(Section):
 
 
 class Destination(Section):
-    """An upstream, and the model name that it is asked for (None: as the client asked)."""
+    """An upstream, and the model name that it is asked for (None: as the client asked). `weight`: its share with `weighted`."""
 
     upstream: str
     model: str | None = None
+    weight: Positive = 1.0
+
+
+class Require(Section):
+    """What a candidate's model must have; what is not known of a model passes nobody over. `min_context` in tokens."""
+
+    min_context: Count | None = None
+    capabilities: Annotated[tuple[Capability, ...], Several] = ()
 
 
 class Fallback(Section):
@@ -199,12 +233,16 @@ class Fallback(Section):
 
 
 class Route(Section):
-    """One entry of `routes`; a nameless one is called by its place, from 1. `strategy`: compared in that order."""
+    """One entry of `routes`; a nameless one is called by its place, from 1. `strategy`: compared in that order.
+
+    Only a ready-made one (`core/strategies.py`) does without `to`: then every upstream that offers the model may be tried.
+    """
 
     name: str = ""
     match: Match = Match()
-    strategy: Annotated[tuple[Strategy, ...], Several, Field(min_length=1)] = ("priority",)
-    to: Annotated[tuple[Destination, ...], Field(min_length=1)]
+    strategy: Annotated[tuple[StrategyName, ...], Several, Field(min_length=1)] = ("priority",)
+    to: Annotated[tuple[Destination, ...], Field(min_length=1)] = ()
+    require: Require = Require()
     fallback: Fallback = Fallback()
 
 
@@ -245,6 +283,13 @@ class Redaction(Section):
     strings: tuple[Source, ...] = ()
 
 
+class Vault(Section):
+    """`vault`: the encrypted file of keys, and where its passphrase comes from."""
+
+    file: ProjectPath = ROOT / "data/keys.vault"
+    passphrase: PlainSource = PlainSource(env="TURNPIKE_VAULT_PASSPHRASE")
+
+
 class Catalogue(Section):
     """`catalogue`: the list of models. `ttl` in seconds."""
 
@@ -277,6 +322,11 @@ class State(Section):
 
     url: StateUrl = f"sqlite:{ROOT / 'data/state.db'}"
 
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.removeprefix("sqlite:"))
+
 
 class Config(Section):
     """The whole file. Made by `load`; made directly it has no source, no secrets and the defaults."""
@@ -287,6 +337,7 @@ class Config(Section):
     routes: Annotated[tuple[Route, ...], BeforeValidator(named_routes)] = ()
     capture: Capture = Capture()
     redaction: Redaction = Redaction()
+    vault: Vault = Vault()
     catalogue: Catalogue = Catalogue()
     prices: dict[str, Price] = {}
     logs: Logs = Logs()
@@ -313,10 +364,18 @@ class Config(Section):
 
     @property
     def watched(self) -> tuple[Path, ...]:
-        """The files that this was made of: the configuration and every key file."""
-        sources = [source for upstream in self.upstreams.values() for source in upstream.keys]
-        files = [ROOT / source.file.expanduser() for source in (*sources, *self.redaction.strings) if source.file]
-        return (self.source, *files)
+        """The files that this was made of: the configuration, every key file, and the vault if a key of it is named."""
+        sources: list[PlainSource] = list(self.sources)
+        vault = [self.vault.file] if any(source.vault for source in self.sources) else []
+        if vault:
+            sources.append(self.vault.passphrase)
+        return (self.source, *vault, *(ROOT / source.file.expanduser() for source in sources if source.file))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that are named, in the order of the file."""
+        keys = (source for upstream in self.upstreams.values() for source in upstream.keys)
+        return (*keys, *self.redaction.strings)
 
     @cached_property
     def providers(self) -> dict[str, str]:
@@ -368,10 +427,11 @@ def _checked(document: Document, file: Path, environ: Mapping[str, str], secrets
         raise document.error(problem.loc, f"{document.shown(problem.loc)} {problem.text}")
     if not secrets:
         return config
+    sources = Sources(environ, ROOT, config.vault)
     try:
         for name, upstream in config.upstreams.items():
-            config._secrets[name] = resolve_all(document, ("upstreams", name, "keys"), upstream.keys, environ, ROOT)
-        config._exact_strings = resolve_all(document, ("redaction", "strings"), config.redaction.strings, environ, ROOT)
+            config._secrets[name] = resolve_all(document, ("upstreams", name, "keys"), upstream.keys, sources)
+        config._exact_strings = resolve_all(document, ("redaction", "strings"), config.redaction.strings, sources)
     except ConfigError as error:
         raise ConfigError(str(error), config.watched) from None
     return config

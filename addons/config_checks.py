@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from addons.config_errors import nearest, show
+from addons.core.keyformats import misfit
+from addons.core.routes import READY_MADE_BY_NAME, normal
+from addons.core.strategies import READY_MADE
 
 if TYPE_CHECKING:
     from addons.config import Config
@@ -16,29 +19,19 @@ if TYPE_CHECKING:
 Loc = tuple[str | int, ...]
 _GLOB = re.compile(r"[*?\[]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+_PATH = re.compile(r"/[\x21-\x7e]*")
 RESERVED_NAMES = ("v1", "v1beta", "api")
 """First segments of providers' own paths: `{prefix}/v1/…` would not tell which is meant."""
 
 NOT_YET: dict[str, str] = {
     "proxy.shutdown_grace": "draining at shutdown",
-    "upstreams.*.timeout": "failover",
-    "upstreams.*.keys.*.keyring": "keyrings",
-    "upstreams.*.keys.*.max_concurrent": "limits per key",
-    "upstreams.*.models": "model filters",
-    "upstreams.*.aliases": "model aliases",
-    "upstreams.*.probe": "probes",
     "upstreams.*.redaction": "outgoing redaction",
-    "routes.*.strategy": "routing strategies",
-    "routes.*.fallback": "failover",
     "capture.keep": "retention",
     "redaction.outgoing": "outgoing redaction",
     "redaction.rules": "rules from files",
-    "redaction.strings.*.keyring": "keyrings",
-    "catalogue.ttl": "the model catalogue",
     "logs.folder": "log files",
     "logs.keep_days": "log files",
     "logs.max_size": "log files",
-    "state.url": "shared state",
 }
 """Settings that are modelled but do nothing yet, and what they wait for: only their default is taken. Delete a line when it works."""
 
@@ -56,6 +49,11 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _defaults(config)
     yield from _hosts(config)
     yield from _routes(config)
+    yield from _probes(config)
+    if not config.state.url.startswith("sqlite:"):
+        yield Problem(("state", "url"), "is not available yet (it waits for shared state); write sqlite:PATH")
+    elif config.state.path == config.capture.database:
+        yield Problem(("state", "url"), "is capture.database already, which is shown to people; write another file")
     for pattern, what in NOT_YET.items():
         yield from _not_yet(config, pattern, what)
 
@@ -85,6 +83,9 @@ def _hosts(config: Config) -> Iterator[Problem]:
 
 def _routes(config: Config) -> Iterator[Problem]:
     for number, route in enumerate(config.routes):
+        if not route.to and normal(route.name) not in READY_MADE_BY_NAME:
+            known = " and ".join(READY_MADE)
+            yield Problem(("routes", number, "to"), f"but required; name upstreams (only routes named {known} do without)")
         named: list[tuple[Loc, str]] = [(("routes", number, "to", n, "upstream"), to.upstream) for n, to in enumerate(route.to)]
         if not _GLOB.search(route.match.upstream):
             named.append((("routes", number, "match", "upstream"), route.match.upstream))
@@ -92,6 +93,23 @@ def _routes(config: Config) -> Iterator[Problem]:
             if name not in config.upstreams:
                 known = ", ".join(config.upstreams) or "none"
                 yield Problem(loc, f"is no upstream; known are {known}{nearest(name, config.upstreams)}")
+
+
+def _probes(config: Config) -> Iterator[Problem]:
+    for name, upstream in config.upstreams.items():
+        if upstream.probe and upstream.base_url is None:
+            yield Problem(("upstreams", name, "probe"), "has nowhere to go; write a base_url beside it")
+        elif upstream.probe and not _PATH.fullmatch(upstream.probe.path):
+            yield Problem(("upstreams", name, "probe", "path"), "should be a path that begins with /, e.g. /v1/models")
+
+
+def doubts(config: Config) -> Iterator[str]:
+    """What may be a mistake and may be none, a line each: keys that do not look like their provider's, at the provider's own hosts."""
+    for name, secrets in config.secrets.items():
+        upstream = config.upstreams[name]
+        for secret in secrets:
+            if problem := misfit(upstream.provider, secret.value, upstream.base_url, upstream.hosts):
+                yield f"upstreams.{name}.keys: {secret} {problem}; is it the right key?"
 
 
 def _not_yet(config: Config, pattern: str, what: str) -> Iterator[Problem]:

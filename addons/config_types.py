@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from addons.config_errors import bad, looks_like_key, mask_if_key
 from addons.core.providers import PROVIDER_NAMES
+from addons.core.routes import READY_MADE_BY_NAME, normal
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root: relative paths in the configuration start here."""
@@ -19,6 +20,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _HOST_GLOB = re.compile(r"[a-z0-9._*?\[\]!:-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
+_VAULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _STATE_URL = re.compile(r"sqlite:.+|rediss?://.+")
 _FALLBACK = frozenset({"rate_limit", "quota", "auth", "overloaded", "server", "connect", "timeout", "request", "stream"})
@@ -80,6 +82,30 @@ def _variable(value: str) -> str:
     return value
 
 
+def _keyring_entry(value: str) -> str:
+    service, _, user = value.partition("/")
+    if not service or not user or looks_like_key(value):
+        raise bad("is no entry of a keyring; write SERVICE/USER, never the key itself, e.g. keyring: turnpike/openai")
+    return value
+
+
+def is_vault_name(value: str) -> bool:
+    """May a key in the vault be called so? What looks like a key itself may not: names are shown."""
+    return bool(_VAULT_NAME.fullmatch(value)) and not looks_like_key(value)
+
+
+def _vault_name(value: str) -> str:
+    if not is_vault_name(value):
+        raise bad("is no name of a key in the vault; write the name that `turnpike keys add NAME` gave it, never the key itself")
+    return value
+
+
+def _one_variable(value: str) -> str:
+    if _variable(value).endswith("*"):
+        raise bad("names several variables where one secret belongs; leave out the *")
+    return value
+
+
 def _project_path(value: Path) -> Path:
     return ROOT / value.expanduser()
 
@@ -88,7 +114,7 @@ def _state_url(value: str) -> str:
     if not _STATE_URL.fullmatch(value):
         raise bad("is no place for state; write sqlite:PATH or redis://…")
     kind, _, path = value.partition(":")
-    return f"sqlite:{ROOT / path}" if kind == "sqlite" else value
+    return f"sqlite:{_project_path(Path(path))}" if kind == "sqlite" else value
 
 
 def _several(value: object) -> object:
@@ -111,6 +137,9 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 ProviderName = Annotated[str, AfterValidator(_provider)]
 Variable = Annotated[str, AfterValidator(_variable)]
+OneVariable = Annotated[str, AfterValidator(_one_variable)]
+KeyringEntry = Annotated[str, AfterValidator(_keyring_entry)]
+VaultName = Annotated[str, AfterValidator(_vault_name)]
 ProjectPath = Annotated[Path, AfterValidator(_project_path)]
 StateUrl = Annotated[str, AfterValidator(_state_url)]
 FallbackSign = Annotated[str, BeforeValidator(_fallback_sign)]
@@ -138,4 +167,13 @@ def _named_upstream(name: Any, value: Any) -> Any:
 def named_routes(given: Any) -> Any:
     if not isinstance(given, list | tuple):
         return given
-    return [{"name": f"route {n}"} | route if isinstance(route, dict) else route for n, route in enumerate(given, 1)]
+    return [_named_route(n, route) for n, route in enumerate(given, 1)]
+
+
+def _named_route(number: int, route: Any) -> Any:
+    """A nameless one is called by its place; one with the name of a ready-made route has its strategy, unless it says otherwise."""
+    if not isinstance(route, dict):
+        return route
+    given = {key: item for key, item in route.items() if item is not None}
+    strategy = READY_MADE_BY_NAME.get(normal(str(given.get("name"))))
+    return {"name": f"route {number}"} | ({"strategy": strategy} if strategy else {}) | given

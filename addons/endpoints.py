@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable
 
 from mitmproxy import http
 
 from addons.answers import answer_json, answer_text, refuse
+from addons.catalogue import Catalogue
 from addons.estimates import Estimates
 from addons.exchange import exchange_of
 from addons.metrics import exposition
+from addons.quotas import details, summary
 from addons.state import State
 
 READS_BODY = ("/v1/token-count", "/v1/cost-estimate")
@@ -19,8 +22,8 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Endpoints:
     """Answers what Scope called local; nothing of it goes upstream or into a row."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, catalogue: Catalogue) -> None:
+        self.state, self.catalogue = state, catalogue
         self.estimates = Estimates(state)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -34,6 +37,9 @@ class Endpoints:
             ("GET", "/ready"): self._ready,
             ("GET", "/metrics"): self._metrics,
             ("GET", f"{prefix}/v1/upstreams"): self._upstreams,
+            ("GET", f"{prefix}/v1/models"): self.catalogue.models,
+            ("POST", f"{prefix}/v1/models/refresh"): self.catalogue.refresh,
+            ("GET", f"{prefix}/v1/quota-stats"): self._quota_stats,
             ("POST", f"{prefix}/v1/token-count"): self.estimates.token_count,
             ("POST", f"{prefix}/v1/cost-estimate"): self.estimates.cost_estimate,
         }
@@ -60,14 +66,16 @@ class Endpoints:
     def _ready(self, flow: http.HTTPFlow) -> None:
         """200 when calls can be served and recorded, else 503 with what is wrong."""
         healthy, reason = self.state.writer.healthy()
-        upstreams = {
-            name: {"state": self.state.upstreams.get(name, "not called yet"), "keys": len(self.state.pools[name].keys)}
-            for name in self.state.config.upstreams
-        }
-        config = self.state.config_error or "ok"
+        statefile = self.state.statefile
         ready = healthy and self.state.config_error is None
-        database = "ok" if healthy else reason
-        answer_json(flow, 200 if ready else 503, {"ready": ready, "config": config, "database": database, "upstreams": upstreams})
+        told = {
+            "ready": ready,
+            "config": self.state.config_error or "ok",
+            "database": "ok" if healthy else reason,
+            "state": (statefile.error if statefile else None) or "ok",  # without it calls are served; a restart forgets cooldowns
+            "upstreams": summary(self.state, time.time()),
+        }
+        answer_json(flow, 200 if ready else 503, told)
 
     def _metrics(self, flow: http.HTTPFlow) -> None:
         answer_text(flow, exposition(self.state), METRICS_TYPE)
@@ -75,3 +83,6 @@ class Endpoints:
     def _upstreams(self, flow: http.HTTPFlow) -> None:
         listed = [{"name": u.name, "provider": u.provider, "default": u.default} for u in self.state.config.upstreams.values()]
         answer_json(flow, 200, {"object": "list", "data": listed})
+
+    def _quota_stats(self, flow: http.HTTPFlow) -> None:
+        answer_json(flow, 200, {"object": "list", "data": details(self.state, time.time())})

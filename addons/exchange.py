@@ -19,8 +19,11 @@ from addons.config import Config
 from addons.core.attempt import Request
 from addons.core.call import AttemptRecord, CallRecord
 from addons.core.ids import RANDOM_BYTES, ulid
-from addons.core.keypool import KeyPool, Lease
+from addons.core.keypool import KeyPool
+from addons.core.peek import Peek
 from addons.core.providers import Api
+from addons.core.routing import Decision
+from addons.core.tries import Tries
 
 Kind = Literal["call", "side", "local", "other"]
 """call: an API call, gets a row · side: another path on our host · local: for the proxy itself · other: not our host."""
@@ -51,8 +54,14 @@ class Exchange:
     base_url_call: bool = False
     may_use_keys: bool = False  # until the Gate says so: should its hook raise, no key is given
     original: Request | None = None
+    decision: Decision | None = None
+    tries: Tries | None = None
+    peek: Peek | None = None
+    conversation: str | None = None  # found only where it decides which key is taken
     asked_usage: bool = False
-    lease: tuple[KeyPool, Lease] | None = None
+    key_sent: str | None = field(default=None, repr=False)  # the pool key that stands in the flow's request
+    refused_with: http.Response | None = None  # the last response of an upstream that the client has not been given
+    waited_ms: float = 0.0  # of the waits that attempts have noted
     attempt_started: float | None = None
     session: Session | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,12 +75,10 @@ class Exchange:
         """The try that is running or was the last."""
         return self.record.attempts[-1] if self.record.attempts else None
 
-    def release_key(self) -> None:
-        """Give the leased key back; safe at every end of a call."""
-        if self.lease:
-            pool, lease = self.lease
-            pool.release(lease)
-            self.lease = None
+    def close_tries(self) -> None:
+        """Give back what the call holds: a key, a place in a queue; safe at every end of a call."""
+        if self.tries:
+            self.tries.close(time.time())
 
 
 _exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()

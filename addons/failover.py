@@ -1,124 +1,272 @@
-"""Sends a call: builds each attempt anew from the client's untouched request, and answers when none came through.
+"""Sends a call: builds each attempt anew from the client's untouched request, and after a failed one decides what is tried next.
 
-One attempt per call for now: the upstream's own response goes to the client as it came; no answer is 502 or 504.
+    request ──► Router: the candidates ──► Tries (core): which now, with which key ──► build, clean, send
+    upstream_failed ──► the failure's class ──► Tries: again, elsewhere, a wait, or an answer (DESIGN §4, §5)
+    attempt_due ──► a wait is over
+
+It is the only room that changes a request.
 """
 
 from __future__ import annotations
 
 import logging
-from urllib.parse import urlsplit
+import math
+import random
+import time
+from collections.abc import Callable
 
 from mitmproxy import http
 
 from addons.answers import refuse
-from addons.config import Upstream
-from addons.core.addressing import is_this_machine
-from addons.core.attempt import NotSpoken, Request, Target, build
-from addons.core.call import AttemptRecord, FailureClass
-from addons.core.dialects.hosts import provider_of
-from addons.core.encodings import UndecodableBody
+from addons.core.attempt import NotSpoken, Request, Target, build, content_encoding
+from addons.core.call import AttemptRecord, Outcome
+from addons.core.dialects import read_request
+from addons.core.encodings import UndecodableBody, decode
+from addons.core.failures import Failure, classify, stream_error
+from addons.core.inject import keeps_own
+from addons.core.peek import peek
 from addons.core.providers import Api
+from addons.core.routing import Decision
+from addons.core.tries import Option, Rules, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
-from addons.proxycore.stream import DRAIN, FAILURE
+from addons.outgoing import apply, asks_usage, plain
+from addons.proxycore.attempts import wake
+from addons.proxycore.hooks import AGAIN, CLIENT_LEFT, DRAIN, RETRIES, TIMEOUTS, WAIT, UpstreamFailure
 from addons.redactor import Redactor
 from addons.routing import Router
 from addons.state import State
 
 logger = logging.getLogger(__name__)
 
-TIMED_OUT = ("timed out", "Timeout", "ETIMEDOUT", "Errno 110")
+FIRST_ERROR_STATUS = 400
 
 
 class Failover:
-    """The only room that changes a request."""
+    """Whatever goes wrong in here sends nothing: a hook that raises would let the request pass (DESIGN §2.1)."""
 
     def __init__(self, state: State, router: Router, redactor: Redactor, keys: Keys) -> None:
         self.state, self.router, self.redactor, self.keys = state, router, redactor, keys
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Send a call on its way. Whatever goes wrong in here sends nothing: a hook that raises would (DESIGN §2.1)."""
+        """Send a call on its way."""
         exchange = call_of(flow)
-        if exchange is None or exchange.api is None or exchange.attempt:
-            return  # an attempt: the body was passed on as it came, and has now ended
-        try:
-            self._send(flow, exchange, exchange.api)
-        except Exception as error:  # fails closed; the text may hold what must not be logged, so only its kind is told
-            exchange.release_key()
-            logger.error("call %s not sent: %s", exchange.record.id, type(error).__name__)
-            refuse(flow, exchange, 502, "internal_error", "the proxy could not prepare this call; nothing was sent", outcome="error")
+        if exchange is None or exchange.api is None or exchange.original:
+            return  # no call; or its body was passed on as it came, and has now ended
+        api = exchange.api
+        self._guarded(flow, exchange, lambda: self._begin(flow, exchange, api))
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
         """The same, the body being passed on as it comes."""
         self.request(flow)
 
-    def _send(self, flow: http.HTTPFlow, exchange: Exchange, api: Api) -> None:
+    def upstream_failed(self, failure: UpstreamFailure) -> None:
+        """An attempt has failed, and nothing of it has reached the client."""
+        exchange = exchange_of(failure.flow)
+        if exchange and exchange.kind == "call" and exchange.tries:
+            tries = exchange.tries
+            self._guarded(failure.flow, exchange, lambda: self._after_failure(failure, exchange, tries))
+
+    def attempt_due(self, flow: http.HTTPFlow) -> None:
+        """What was waited for has come, or its time is over."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.tries:
+            tries = exchange.tries
+            self._guarded(flow, exchange, lambda: self._take(flow, exchange, tries, tries.resume(time.time())))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """An answer begins: the upstream is well, and its key too."""
+        exchange, response = exchange_of(flow), flow.response
+        if exchange and exchange.tries and response and response.raw_content is None and response.status_code < FIRST_ERROR_STATUS:
+            self.state.note_answer(exchange.tries)
+
+    def _guarded(self, flow: http.HTTPFlow, exchange: Exchange, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # fails closed; the text may hold what must not be logged, so only its kind is told
+            exchange.close_tries()
+            flow.metadata.pop(WAIT, None)
+            flow.metadata.pop(AGAIN, None)
+            logger.error("call %s not sent: %s", exchange.record.id, type(error).__name__)
+            refuse(flow, exchange, 502, "internal_error", "the proxy could not prepare this call; nothing was sent", outcome="error")
+
+    def _begin(self, flow: http.HTTPFlow, exchange: Exchange, api: Api) -> None:
         request = exchange.original = plain(flow.request, exchange.path)
-        candidate = self.router.decide(flow, exchange, api, request).chosen
-        if candidate is None:
-            refuse(flow, exchange, 503, "no_upstream_available", "no candidate of the route can take this call")
+        decision = exchange.decision = self.router.decide(flow, exchange, api, request)
+        if flow.response:
             return
-        upstream = exchange.config.upstreams[candidate.upstream]
+        options = self._options(exchange, decision, api, request)
+        fallback = decision.fallback
+        rules = Rules(frozenset(fallback.on), fallback.max_attempts, fallback.deadline) if fallback else Rules()
+        tries = exchange.tries = Tries(
+            options,
+            rules,
+            affinity=lambda: self._conversation(exchange, request),
+            on_granted=lambda: wake(flow),
+            jitter=random.random,
+        )
+        if request.body is not None and flow.request.headers.get("upgrade", "").lower() != "websocket":
+            flow.metadata[RETRIES] = exchange.record.api
+        self._take(flow, exchange, tries, tries.start(time.time()))
+
+    def _options(self, exchange: Exchange, decision: Decision, api: Api, request: Request) -> list[Option]:
+        """The candidates that may be tried, each with the pool that it draws from."""
+        open_ones = [(n, candidate) for n, candidate in enumerate(decision.candidates) if candidate.passed_over is None]
+        pools = {candidate.upstream: self.keys.pool(exchange, candidate.upstream, request) for _, candidate in open_ones}
+        exchange.peek = peek(api, request)
+        asked = exchange.peek.model or ""
+        return [
+            Option(
+                index=n,
+                upstream=candidate.upstream,
+                model=candidate.model or asked,
+                pool=pools[candidate.upstream],
+                breaker=self.state.breakers[candidate.upstream],
+                own=keeps_own(exchange.upstream, candidate.upstream),
+            )
+            for n, candidate in open_ones
+        ]
+
+    def _conversation(self, exchange: Exchange, request: Request) -> str:
+        """The conversation that this call continues, else its own id; found as the digest finds it later (DESIGN §6)."""
+        if exchange.conversation is None:
+            record = exchange.record
+            try:
+                body = decode(request.body or b"", content_encoding(request.headers))
+            except UndecodableBody:
+                body = b""
+            reading = read_request(record.api, record.path, body)
+            session, client = record.session or reading.session, record.client or record.user_agent
+            exchange.conversation = self.state.conversations.find(session, client, reading.messages) or record.id
+        return exchange.conversation
+
+    # Steps --------------------------------------------------------------------------------------------------------------
+
+    def _take(self, flow: http.HTTPFlow, exchange: Exchange, tries: Tries, step: Step) -> None:
+        """Carry a step out: put the next attempt into the flow, or a wait, or an answer."""
+        held, problem = RETRIES in flow.metadata, ""
+        while isinstance(step, Send):
+            try:
+                self._prepare(flow, exchange, step)
+                return
+            except (NotSpoken, UndecodableBody) as error:
+                problem = "unreadable_body" if isinstance(error, UndecodableBody) else problem
+                step = tries.unusable(str(error), time.time())
+        if isinstance(step, Wait) and held:
+            flow.metadata[WAIT] = step.seconds
+            for pool in {option.pool for option in tries.options if option.pool}:
+                self.keys.serve(pool)
+            return
+        tries.close(time.time())
+        if isinstance(step, Wait):  # a body that passes as it comes can't wait
+            step = Stop("exhausted", 1.0)
+        if step.reason == "exhausted":
+            self._refuse_exhausted(flow, exchange, step)
+        elif problem and step.reason == "unusable":
+            refuse(flow, exchange, 400, problem, "; ".join(tries.passed.values()))
+        elif step.reason == "unusable":
+            refuse(flow, exchange, 503, "no_upstream_available", self._why_none(exchange, tries))
+
+    def _prepare(self, flow: http.HTTPFlow, exchange: Exchange, step: Send) -> None:
+        """Build the attempt from the client's request, and note it. Raises NotSpoken and UndecodableBody."""
+        request, api, decision, tries = exchange.original, exchange.api, exchange.decision, exchange.tries
+        if request is None or api is None or decision is None or tries is None:
+            raise RuntimeError("an attempt before its call")
+        upstream, model = exchange.config.upstreams[step.option.upstream], decision.candidates[step.option.index].model
         if upstream.base_url is None and (exchange.base_url_call or exchange.config.upstream_for_host(request.host) is not upstream):
             # the host that the client asked for is another upstream's, and must not be given this one's key
-            refuse(flow, exchange, 503, "no_upstream_available", f"upstream {upstream.name!r} has no base_url; set it in the configuration")
-            return
-        credential, hint = self.keys.credential(exchange, upstream.name, request)
-        target = Target(upstream.provider, upstream.base_url, candidate.model, asks_usage(upstream, request.host))
-        try:
-            outgoing = self.redactor.clean(build(request, api, target, credential), exchange.config, upstream.name)
-        except (NotSpoken, UndecodableBody) as error:
-            exchange.release_key()
-            status, code = (503, "no_upstream_available") if isinstance(error, NotSpoken) else (400, "unreadable_body")
-            refuse(flow, exchange, status, code, str(error))
-            return
+            raise NotSpoken(f"upstream {upstream.name!r} has no base_url; set it in the configuration")
+        credential, hint = self.keys.credential(exchange, upstream.name, step.lease)
+        target = Target(upstream.provider, upstream.base_url, model, asks_usage(upstream, request.host))
+        outgoing = self.redactor.clean(build(request, api, target, credential), exchange.config, upstream.name)
         apply(flow, outgoing)
-        exchange.asked_usage = outgoing.asked_usage
+        exchange.asked_usage, exchange.key_sent = outgoing.asked_usage, step.lease.key.value if step.lease else None
+        limits = upstream.timeout
+        first_byte = limits.first_byte if exchange.peek and exchange.peek.streams else limits.first_byte_whole
+        flow.metadata[TIMEOUTS] = [limits.connect, first_byte, limits.idle]
         flow.metadata[DRAIN] = upstream.on_disconnect == "drain"
         record = exchange.record
         record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, outgoing.model, hint
-        n = len(record.attempts) + 1
-        record.attempts.append(AttemptRecord(n, upstream.name, outgoing.host, outgoing.model, hint))
+        waited_ms, exchange.waited_ms = tries.waited_s * 1000 - exchange.waited_ms, tries.waited_s * 1000
+        attempt = AttemptRecord(len(record.attempts) + 1, upstream.name, outgoing.host, outgoing.model, hint, wait_ms=waited_ms)
+        record.attempts.append(attempt)
         exchange.attempt_started = exchange.now_ms()
 
-    def upstream_failed(self, flow: http.HTTPFlow) -> None:
-        """No answer came: say so in the client's dialect (502, 504)."""
-        exchange = exchange_of(flow)
-        if exchange is None or exchange.kind != "call":
+    def _after_failure(self, failure: UpstreamFailure, exchange: Exchange, tries: Tries) -> None:
+        flow, now = failure.flow, time.time()
+        found = classified(failure, now)
+        text, _ = self.state.redactor.text(found.text or failure.why, "error")  # it may quote what the upstream sent
+        if attempt := exchange.attempt:
+            attempt.failure, attempt.status = found.kind, failure.status
+            attempt.duration_ms = exchange.now_ms() - (exchange.attempt_started or 0.0)
+        if failure.response is not None:
+            exchange.refused_with = failure.response
+        step = tries.failed(found, now)
+        self.state.health_changed()
+        if flow.metadata.get(CLIENT_LEFT) or RETRIES not in flow.metadata:  # nobody waits for it, or its body is gone
+            tries.close(now)
+            step = Stop("failed")
+        if not isinstance(step, Stop):
+            flow.metadata[AGAIN] = True
+        self._take(flow, exchange, tries, step)
+        if isinstance(step, Stop) and step.reason == "failed":
+            self._give_failure(failure, exchange, found, text)
+
+    # Answers ------------------------------------------------------------------------------------------------------------
+
+    def _give_failure(self, failure: UpstreamFailure, exchange: Exchange, found: Failure, text: str) -> None:
+        """The last response of an upstream as it came; without one 502 or 504 in the client's dialect."""
+        flow = failure.flow
+        if failure.kind == "error_event":
+            return  # what was held goes to the client
+        if exchange.refused_with is not None:
+            flow.response = exchange.refused_with
             return
-        why, _ = self.state.redactor.text(str(flow.metadata.get(FAILURE, "")), "error")  # it may quote what the upstream sent
-        failure: FailureClass = "timeout" if any(sign in why for sign in TIMED_OUT) else "connect"
-        if exchange.attempt:
-            exchange.attempt.failure = failure
         upstream = exchange.record.upstream or exchange.record.host
-        if failure == "timeout":
-            refuse(flow, exchange, 504, "upstream_timeout", f"{upstream} did not answer in time", outcome="error")
+        if found.kind == "timeout":
+            refuse(flow, exchange, 504, "upstream_timeout", f"{upstream} did not answer in time: {text}", outcome="error")
         else:
-            refuse(flow, exchange, 502, "upstream_unreachable", f"{upstream} gave no answer: {why}", outcome="error")
+            refuse(flow, exchange, 502, "upstream_unreachable", f"{upstream} gave no answer: {text}", outcome="error")
+
+    def _refuse_exhausted(self, flow: http.HTTPFlow, exchange: Exchange, step: Stop) -> None:
+        attempts = exchange.record.attempts
+        told = [
+            {"upstream": a.upstream, "key": f"…{a.key_hint}" if a.key_hint else None, "status": a.status, "failure": a.failure}
+            for a in attempts
+        ]
+        seconds = max(1, math.ceil(step.retry_after_s or 0))
+        message = f"all keys are cooling, locked or in use; try again in {seconds} s"
+        outcome: Outcome = "error" if attempts else "blocked"
+        headers = {"Retry-After": str(seconds)}
+        refuse(flow, exchange, 503, "all_keys_exhausted", message, outcome=outcome, headers=headers, attempts=told)
+
+    @staticmethod
+    def _why_none(exchange: Exchange, tries: Tries) -> str:
+        candidates = exchange.decision.candidates if exchange.decision else ()
+        reasons = [candidate.passed_over or tries.passed.get(n) for n, candidate in enumerate(candidates)]
+        told = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+        return f"no candidate can take this call: {told}" if told else "no candidate can take this call"
 
 
-def asks_usage(upstream: Upstream, host: str) -> bool:
-    """May this upstream be asked for usage? Where the file does not say so: at the provider's own hosts, which are known to take it,
-    and at servers on this machine (Ollama, llama.cpp, vLLM do). Another server may refuse what it does not know."""
-    if "ask_usage" in upstream.model_fields_set:
-        return upstream.ask_usage
-    target = urlsplit(upstream.base_url).hostname or "" if upstream.base_url else host
-    return is_this_machine(target) or provider_of(target) == upstream.provider
+def classified(failure: UpstreamFailure, now: float) -> Failure:
+    """The class of DESIGN §5 of what the HTTP layer saw; `now` in Unix seconds."""
+    if failure.kind == "error_event":
+        return stream_error(*failure.error)
+    if failure.response is None:
+        return Failure("timeout" if failure.kind == "timeout" or timed_out(failure.why) else "connect", text=failure.why)
+    response = failure.response
+    raw = response.raw_content or b""
+    try:
+        body = decode(raw, response.headers.get("content-encoding"))
+    except UndecodableBody:
+        body = b""
+    found = classify(response.status_code, response.headers.items(multi=True), body, now)
+    return found or Failure("server", response.status_code, text=failure.why)
 
 
-def plain(request: http.Request, path: str) -> Request:
-    """A request as plain values; `path` is the provider's own. The body is the very object, not a copy."""
-    body = None if request.stream else request.raw_content
-    return Request(request.method, request.scheme, request.host, request.port, path, tuple(request.headers.fields), body)
+TIMED_OUT = ("timed out", "Timeout", "ETIMEDOUT", "Errno 110")
 
 
-def apply(flow: http.HTTPFlow, outgoing: Request) -> None:
-    """Put an attempt into the flow."""
-    request = flow.request
-    request.headers = http.Headers(outgoing.headers)
-    if outgoing.body is not None and outgoing.body is not request.raw_content:
-        request.raw_content = outgoing.body
-        if "content-length" in request.headers:
-            request.headers["content-length"] = str(len(outgoing.body))
-    request.scheme, request.path = outgoing.scheme, outgoing.path
-    request.host, request.port = outgoing.host, outgoing.port  # sets the Host header or the authority too
+def timed_out(why: str) -> bool:
+    """Did the operating system give up waiting?"""
+    return any(sign in why for sign in TIMED_OUT)

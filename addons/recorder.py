@@ -12,11 +12,10 @@ from addons.core.failures import failure_of
 from addons.exchange import Exchange, exchange_of
 from addons.meter import FIRST_ERROR_STATUS, SWITCHING_PROTOCOLS, Tap, header_pairs
 from addons.metrics import count_call
-from addons.proxycore.stream import CLIENT_LEFT, DRAIN, FAILURE
+from addons.proxycore.hooks import CLIENT_LEFT, DRAIN, FAILURE
 from addons.state import State
 
 DRAIN_SECONDS = 600.0  # the longest that an answer is read for nobody
-DOWN = ("server", "overloaded", "connect", "timeout")  # what the breaker will count (DESIGN §5)
 
 
 class Recorder:
@@ -70,6 +69,8 @@ class Recorder:
             left = flow.metadata.get(CLIENT_LEFT)
             self._finish(flow, "cancelled" if left else "partial" if answer_began(flow) else "error", "proxy_stopped")
         self.state.writer.stop()
+        if self.state.statefile:
+            self.state.statefile.stop()
 
     def _finish(self, flow: http.HTTPFlow, outcome: Outcome, error_type: str | None = None) -> None:
         exchange = exchange_of(flow)
@@ -77,7 +78,7 @@ class Recorder:
             return  # not a call, a second end of the same one, or a handshake that became none
         exchange.ended.set()
         _take_key_out(flow, exchange)
-        exchange.release_key()
+        exchange.close_tries()
         if exchange.kind != "call":
             return
         record = exchange.record
@@ -92,6 +93,8 @@ class Recorder:
     def _add_facts(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         record, response = exchange.record, flow.response
         record.duration_ms = exchange.now_ms()
+        if exchange.decision and exchange.tries:
+            record.decision = exchange.decision.as_json(exchange.tries.passed)
         record.connect_ms = connect_ms(flow, record.started_ms)
         _close_request(flow, exchange)
         if response is not None:
@@ -100,15 +103,14 @@ class Recorder:
         if exchange.session:
             exchange.session.close()
         if attempt := exchange.attempt:
-            attempt.duration_ms = record.duration_ms - (exchange.attempt_started or 0.0)
+            if attempt.duration_ms is None:
+                attempt.duration_ms = record.duration_ms - (exchange.attempt_started or 0.0)
             if attempt.failure is None and response is not None:
                 attempt.status, attempt.failure = response.status_code, failure_of(response.status_code)
             elif attempt.failure is None and record.error_type == "connect":
                 attempt.failure = "connect"  # broken while a long body was being sent: nobody was asked for an answer
             if record.outcome == "partial":
                 attempt.failure = "stream"
-            if attempt.upstream and record.outcome != "cancelled":
-                self.state.upstreams[attempt.upstream] = f"failing: {attempt.failure}" if attempt.failure in DOWN else "answering"
 
 
 def _close_request(flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -129,8 +131,8 @@ def _close_response(response: http.Response, body: CapturedBody) -> None:
 
 def _take_key_out(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """What mitmproxy keeps of the flow (`-w`, which comes after us) shows no key of the pool: as in a row, its last characters at most."""
-    if exchange.lease and exchange.attempt:
-        value, hint = exchange.lease[1].key.value.encode(), (exchange.attempt.key_hint or "").encode()
+    if exchange.key_sent and exchange.attempt:
+        value, hint = exchange.key_sent.encode(), (exchange.attempt.key_hint or "").encode()
         flow.request.headers = http.Headers((name, text.replace(value, b"..." + hint)) for name, text in flow.request.headers.fields)
 
 

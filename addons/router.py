@@ -3,11 +3,15 @@
 Nothing imports this module: mitmproxy loads it as a script, under a name of its own.
 """
 
+from addons.catalogue import Catalogue
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.gate import Gate
 from addons.keys import Keys
 from addons.meter import Meter
+from addons.outbound import Outbound
+from addons.probes import Probes
+from addons.proxycore.connecting import ConnectClock
 from addons.recorder import Recorder
 from addons.redactor import Redactor
 from addons.routing import Router
@@ -16,17 +20,21 @@ from addons.settings import Settings
 from addons.state import State
 from addons.trust import Trust
 
-state = State()
-router = Router(state)
+state, outbound = State(), Outbound()
+router, catalogue = Router(state), Catalogue(state, outbound)
 
 addons = [
+    ConnectClock(),  #    how long opening a connection to an upstream may take
     Settings(state),  #   the configuration, read again when it changes; mitmproxy's own defaults
     Scope(state),  #      is this host ours, and this path an API call?
     Trust(state),  #      which clients do not trust our certificate?
     Gate(state),  #       who is the client, and may it?
-    Endpoints(state),  #  is this request for the proxy itself?
+    Endpoints(state, catalogue),  # is this request for the proxy itself?
     router,  #            which upstream, under which model name
     Failover(state, router, Redactor(), Keys()),  # each attempt, built anew from the client's request
     Meter(state),  #      the only owner of flow.response.stream
     Recorder(state),  #   one row per call, whatever its end
+    catalogue,  #         the models of all upstreams, asked by Endpoints
+    Probes(state, outbound),  # is an upstream well? asked only where the configuration says so
+    outbound,  #          calls of our own, which those two make
 ]

@@ -22,7 +22,7 @@ from addons.core.attempt import without_own
 from addons.core.ids import is_ulid
 from addons.core.providers import identify
 from addons.exchange import Exchange, Kind, exchange_of, open_exchange
-from addons.proxycore.stream import ORIGIN_FORM
+from addons.proxycore.hooks import ORIGIN_FORM
 from addons.state import State
 
 
@@ -166,10 +166,10 @@ LOCAL_BELOW_PREFIX = {
     ("GET", "/v1/upstreams"),
     ("POST", "/v1/token-count"),
     ("POST", "/v1/cost-estimate"),
-    ("GET", "/v1/quota-stats"),
+    ("GET", "/v1/models"),
     ("POST", "/v1/models/refresh"),
+    ("GET", "/v1/quota-stats"),
 }
-"""Also what is not there yet: it must not go to a provider, which would be shown the client's credential for nothing."""
 
 
 def is_local(method: str, path: str, prefix: str, names_upstream: bool) -> bool:

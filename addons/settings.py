@@ -9,14 +9,17 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from addons.config import ConfigError, ConfigFile, restart_needed
+from addons.config_checks import doubts
 from addons.core.call import StoredCall
-from addons.proxycore.stream import install
+from addons.core.speeds import measured
+from addons.proxycore.install import install
 from addons.state import State
 from addons.storage.database import StoreError
 from addons.storage.writer import Writer
@@ -83,14 +86,29 @@ class Settings:
         except ConfigError as error:
             _end(str(error))
         self.state.adopt(self.file.current)
-        self.state.writer = Writer(self.file.current.capture.database, self.state.digest_record, _log_call)
+        self.state.writer = Writer(self.file.current.capture.database, self.state.digest_record, self._stored)
         try:
             self.state.writer.start()
         except StoreError as error:
             _end(f"capture.database: {error}")
+        try:
+            self.state.open_statefile(self.file.current.state.path)
+        except StoreError as error:
+            _end(f"state.url: {error}")
         self._set_options()
+        self._tell_doubts()
         if not self.file.current.upstreams:
             logger.warning("%s names no upstreams: nothing will be opened, routed or recorded", self.file.current.source)
+
+    def _stored(self, call: StoredCall) -> None:
+        """In the writer's thread, after each commit."""
+        _log_call(call)
+        if seen := measured(call):
+            self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, time.monotonic())
+
+    def _tell_doubts(self) -> None:
+        for line in doubts(self.state.config):
+            logger.warning("%s", line)
 
     def _set_options(self) -> None:
         """Set the options that the user has left at their default (mitmweb has no `flow_detail`); some follow from our file."""
@@ -157,6 +175,7 @@ class Settings:
         self.state.config_error = None
         self.state.adopt(new)
         self._set_options()
+        self._tell_doubts()
         waiting = restart_needed(old, new)
         logger.info("configuration read again%s", f"; needs a restart: {', '.join(waiting)}" if waiting else "")
 

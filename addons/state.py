@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from addons.config import Config
+from addons.core.breaker import Breaker
 from addons.core.call import CallRecord, StoredCall
 from addons.core.conversations import Conversations
 from addons.core.digest import Digest
@@ -14,7 +17,13 @@ from addons.core.keypool import KeyPool, PooledKey
 from addons.core.polls import Polls
 from addons.core.pricing import Prices
 from addons.core.redaction.redactor import Redactor
+from addons.core.routes import needs_model_data
+from addons.core.speeds import Speeds
+from addons.core.tries import Tries
+from addons.health import restore, saved_of
 from addons.keysources import Secret
+from addons.modeltables import ModelTables
+from addons.storage.statefile import StateFile
 from addons.storage.writer import Writer
 from addons.tokenizer import Tokenizer
 
@@ -36,12 +45,16 @@ class State:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()  # names as in /metrics
-        self.upstreams: dict[str, str] = {}  # the last that was seen of each: "answering", or "failing: connect"
+        self.breakers: dict[str, Breaker] = {}
+        self.statefile: StateFile | None = None
         self.config_error: str | None = None
         self._secrets: set[Secret] = set()
         self.conversations = Conversations(CONVERSATIONS_REMEMBERED)
         self.polls = Polls()
         self.tokenizer = Tokenizer()
+        self.speeds = Speeds()
+        self.models = ModelTables()
+        self.listed: Mapping[str, frozenset[str]] = {}  # the models that each upstream was last seen to list; replaced, never changed
 
     def adopt(self, config: Config) -> None:
         """Take a configuration into use. A pool whose keys stayed the same keeps its turns and its leases."""
@@ -49,7 +62,10 @@ class State:
         self.config = config
         self._secrets |= _exact(config)  # a key that is taken out may still come back in answers to calls that were sent with it
         self.pools = {name: _pool(config, name, old.get(name)) for name in config.upstreams}
+        self.breakers = {name: self.breakers.get(name) or Breaker() for name in config.upstreams}
         self.prices = Prices({glob: price.model_dump() for glob, price in config.prices.items()})
+        if any(needs_model_data(route) for route in config.routes):
+            self.models.want()
         self.redactor = Redactor(secret.value for secret in self._secrets)
         self.digest = Digest(
             self.redactor,
@@ -60,6 +76,24 @@ class State:
             estimator=UsageEstimator(self.tokenizer),
             polls=self.polls,
         )
+
+    def open_statefile(self, path: Path) -> None:
+        """Stand as the last run ended. Raises StoreError (one line)."""
+        statefile = StateFile(path)
+        restore(statefile.start(), self.pools, self.breakers, time.time())
+        self.statefile = statefile
+
+    def health_changed(self) -> None:
+        """A key cools, or a breaker has counted something: worth remembering."""
+        if self.statefile:
+            self.statefile.put(saved_of(self.pools, self.breakers, time.time()))
+
+    def note_answer(self, tries: Tries) -> None:
+        """The upstream of this call answers."""
+        was_well = tries.current is None or (tries.current.breaker.failures == 0 and tries.sent == 1)
+        tries.answered(time.time())
+        if not was_well:
+            self.health_changed()
 
     def digest_record(self, record: CallRecord) -> StoredCall:
         """For the writer's thread: by the configuration that is valid when the call is written."""
@@ -72,8 +106,9 @@ def _exact(config: Config) -> set[Secret]:
 
 
 def _pool(config: Config, name: str, old: KeyPool | None) -> KeyPool:
-    rotation = config.upstreams[name].rotation
-    keys = [PooledKey(s.value, s.hint, s.label, s.weight, s.priority) for s in config.secrets.get(name, ())]
-    if old and old.rotation == rotation and [key.identity for key in old.keys] == [key.identity for key in keys]:
-        return old
-    return KeyPool(keys, rotation)
+    """A new pool, in which keys that stayed keep their leases and cooldowns."""
+    keys = [PooledKey(s.value, s.hint, s.label, s.weight, s.priority, s.max_concurrent) for s in config.secrets.get(name, ())]
+    pool = KeyPool(keys, config.upstreams[name].rotation)
+    if old:
+        pool.adopt(old)
+    return pool

@@ -20,6 +20,7 @@ from mitmproxy.test import taddons
 from mitmproxy.test.tflow import tclient_conn, tserver_conn
 from mitmproxy.tools.dump import DumpMaster
 
+from addons.catalogue import Catalogue
 from addons.config import load
 from addons.core.call import CallRecord
 from addons.endpoints import Endpoints
@@ -28,7 +29,10 @@ from addons.failover import Failover
 from addons.gate import Gate
 from addons.keys import Keys
 from addons.meter import Meter
-from addons.proxycore.stream import CLIENT_LEFT, FAILURE, ORIGIN_FORM
+from addons.outbound import Outbound
+from addons.probes import Probes
+from addons.proxycore.connecting import ConnectClock
+from addons.proxycore.hooks import AGAIN, CLIENT_LEFT, FAILURE, ORIGIN_FORM, WAIT, FailureKind, UpstreamFailure
 from addons.recorder import Recorder
 from addons.redactor import Redactor
 from addons.routing import Router
@@ -122,10 +126,13 @@ class Journey:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.scope, self.gate, self.endpoints, self.router = Scope(state), Gate(state), Endpoints(state), Router(state)
+        self.outbound = Outbound()
+        self.catalogue, self.probes = Catalogue(state, self.outbound), Probes(state, self.outbound)
+        self.scope, self.gate, self.endpoints, self.router = Scope(state), Gate(state), Endpoints(state, self.catalogue), Router(state)
         self.failover = Failover(state, self.router, Redactor(), Keys())
         self.meter, self.recorder = Meter(state), Recorder(state)
         self.rooms = [self.scope, self.gate, self.endpoints, self.router, self.failover, self.meter, self.recorder]
+        self.rooms += [self.catalogue, self.probes, self.outbound]
 
     def hook(self, name: str, data: object) -> list[str]:
         """Call one hook on every room that has it, until one halts; gives the names of those that were called."""
@@ -165,13 +172,24 @@ class Journey:
         self.hook("response", flow)
         return b"".join(got)
 
-    def fail(self, flow: http.HTTPFlow, why: str) -> None:
-        """The upstream gave no answer."""
+    def fail(self, flow: http.HTTPFlow, why: str, kind: FailureKind = "connect", response: http.Response | None = None) -> None:
+        """An attempt failed; what the rooms answer ends the call, as in the HTTP layer."""
         flow.metadata[FAILURE] = why
-        self.hook("upstream_failed", flow)
+        self.hook("upstream_failed", UpstreamFailure(flow, kind, why, response.status_code if response else None, response))
+        if flow.metadata.pop(AGAIN, False):
+            del flow.metadata[FAILURE]
+            return
+        if flow.response is None:
+            flow.response = response
         if flow.response:
             self.hook("responseheaders", flow)
             self.hook("response", flow)
+
+    def refuse(self, flow: http.HTTPFlow, status: int, body: bytes = b"{}", headers: Mapping[str, str] | None = None) -> float | None:
+        """An attempt was answered with an error; gives the wait that the rooms ask for before the next one, None without one."""
+        self.fail(flow, f"status {status}", "status", http.Response.make(status, body, dict(headers or {})))
+        wait: float | None = flow.metadata.pop(WAIT, None)
+        return wait
 
     def break_off(self, flow: http.HTTPFlow, *, client_left: bool) -> None:
         """The connection to the client, or the one to the upstream, is gone."""
@@ -306,13 +324,13 @@ class _Listener:
 async def running_proxy(folder: Path, text: str, **options: Any) -> AsyncIterator[Proxy]:
     """Listens on a port of the system's choice; records are kept in a list, not written."""
     file = folder / "turnpike.yml"
-    file.write_text(f"{text}\ncapture: {{database: {folder / 'turnpike.db'}}}\n")
+    file.write_text(f"{text}\ncapture: {{database: {folder / 'turnpike.db'}}}\nstate: {{url: 'sqlite:{folder / 'state.db'}'}}\n")
     master = DumpMaster(Options(confdir=str(folder.parent / "confdir"), listen_port=0, **options), with_termlog=False, with_dumper=False)
     state, started = State(), _Started()
     journey = Journey(state)
     settings = Settings(state)
     proxy = Proxy(master, journey, settings)
-    master.addons.add(settings, *journey.rooms, _Listener(proxy.hooks), started)
+    master.addons.add(ConnectClock(), settings, *journey.rooms, _Listener(proxy.hooks), started)
     master.options.update(turnpike_config=str(file))
     state.writer.stop()
     state.writer = cast(Writer, Records())
@@ -324,7 +342,11 @@ async def running_proxy(folder: Path, text: str, **options: Any) -> AsyncIterato
     finally:
         master.shutdown()
         await task
-        server = master.addons.get("proxyserver")
-        closing = server.servers.update([])
-        if inspect.isawaitable(closing):
-            await closing
+        await close_listeners(master)
+
+
+async def close_listeners(master: DumpMaster) -> None:
+    """mitmproxy leaves its sockets to the end of the process."""
+    closing = master.addons.get("proxyserver").servers.update([])
+    if inspect.isawaitable(closing):
+        await closing

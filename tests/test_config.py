@@ -12,6 +12,7 @@ import pytest
 
 from addons.config import ROOT, Config, ConfigError, ConfigFile, load
 from addons.core.providers import PROVIDER_NAMES
+from addons.keyvault import VaultFile
 
 Write = Callable[[str], Path]
 
@@ -65,13 +66,14 @@ def test_shipped_examples_load(write: Write) -> None:
     for line in text.splitlines():
         body = line.lstrip()
         starts = body in ("# keys:", "# routes:", "# strings:", "# prices:") or body.startswith(("# inject", "# rotation"))
-        inside = previous and body.startswith("#  ") and "/run/secrets" not in body
+        inside = previous and body.startswith("#  ") and not any(place in body for place in ("/run/secrets", "{keyring:", "{vault:"))
         previous = body if (starts or (previous and body.startswith("#"))) else ""
         lines.append(line.replace("# ", "", 1) if starts or inside else line)
     key = "sk-" + secrets.token_hex(16)
     names = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "MY_SECRET")
     config = load(write("\n".join(lines)), dict.fromkeys(names, key))
     assert config.routes[0].to[0].model == "openai/gpt-4o"
+    assert [route.strategy for route in config.routes] == [("priority",), ("local_first", "lowest_cost"), ("weighted",), ("lowest_cost",)]
     assert config.prices["my-model*"].input == 0.5
     assert [key.label for key in config.secrets["openai"]] == ["env OPENAI_API_KEY"]
     assert config.exact_strings[0].value == key
@@ -119,6 +121,40 @@ logs: {level: debug}
     assert list(config.prices["m*"].model_dump().values()) == [1, 2.5, 0.1, 1.25, 2, 3]
 
 
+def test_routes_and_model_settings_arrive(write: Write) -> None:
+    """Filters and aliases of an upstream; strategies, weights and requirements of a route, one or a list of them."""
+    text = """
+upstreams: {a: {models: {allow: ["gpt*"], deny: ["*preview*"]}, aliases: {fast: gpt-4o-mini}}, b: }
+routes:
+  - {strategy: [local_first, lowest_cost], require: {min_context: 32000, capabilities: [tools, vision]},
+     to: [{upstream: a, weight: 3}, {upstream: b}]}
+  - {strategy: weighted, require: {capabilities: audio}, to: [{upstream: a}]}
+"""
+    config = load(write(text), {})
+    upstream, (first, second) = config.upstreams["a"], config.routes
+    assert (upstream.models.allow, upstream.models.deny, upstream.aliases) == (("gpt*",), ("*preview*",), {"fast": "gpt-4o-mini"})
+    assert (first.strategy, [to.weight for to in first.to]) == (("local_first", "lowest_cost"), [3, 1])
+    assert (first.require.min_context, first.require.capabilities) == (32000, ("tools", "vision"))
+    assert (second.strategy, second.require.capabilities) == (("weighted",), ("audio",))
+
+
+@pytest.mark.parametrize(
+    ("route", "strategy", "upstreams"),
+    [
+        ("{name: Minimum Cost}", ("lowest_cost",), []),
+        ("{name: minimum_cost, to: , strategy: }", ("lowest_cost",), []),
+        ("{name: Maximum Performance, match: {client: x}}", ("fastest",), []),
+        ("{name: Maximum Performance, strategy: [local_first, fastest]}", ("local_first", "fastest"), []),
+        ("{name: minimum-cost, to: [{upstream: a}]}", ("lowest_cost",), ["a"]),
+        ("{name: minimum, to: [{upstream: a}]}", ("priority",), ["a"]),
+    ],
+)
+def test_ready_made_routes_need_no_destinations(write: Write, route: str, strategy: tuple[str, ...], upstreams: list[str]) -> None:
+    """Their names, however they are spelled, stand for a strategy, unless the route says otherwise."""
+    (found,) = load(write(f"{TWO}routes: [{route}]"), {}).routes
+    assert (found.strategy, [to.upstream for to in found.to]) == (strategy, upstreams)
+
+
 REFUSED: list[tuple[str, str, str]] = [  # file, dotted path and line, what is said
     ("prxy: {}", "prxy (line 1)", "did you mean proxy?"),
     ("proxy:\n  prot: 1", "proxy.prot (line 2)", "no such setting; known here: host, port"),
@@ -155,12 +191,43 @@ REFUSED: list[tuple[str, str, str]] = [  # file, dotted path and line, what is s
     (TWO + "routes: [{to: [{upstream: c}]}]", "routes.0.to.0.upstream (line 4)", "'c' is no upstream; known are a, b"),
     (TWO + "routes: [{match: {upstream: c}, to: [{upstream: a}]}]", "routes.0.match.upstream (line 4)", "'c' is no upstream"),
     (TWO + "routes: [{to: []}]", "routes.0.to (line 4)", "at least 1"),
-    (TWO + "routes: [{name: x}]", "routes.0.to", "missing but required"),
+    (TWO + "routes: [{name: x}]", "routes.0.to", "missing but required; name upstreams (only routes named Minimum Cost and"),
     (TWO + "routes: [{to: [{upstream: a}], strategy: fast}]", "routes.0.strategy.0", "should be 'priority'"),
+    (TWO + "routes: [{to: [{upstream: a}], strategy: []}]", "routes.0.strategy (line 4)", "at least 1"),
+    (TWO + "routes: [{to: [{upstream: a, weight: 0}]}]", "routes.0.to.0.weight (line 4)", "0 should be greater than 0"),
+    (
+        TWO + "routes: [{to: [{upstream: a}], require: {min_context: 0}}]",
+        "routes.0.require.min_context (line 4)",
+        "greater than or equal to 1",
+    ),
+    (
+        TWO + "routes: [{to: [{upstream: a}], require: {capabilities: [sight]}}]",
+        "routes.0.require.capabilities.0 (line 4)",
+        "'tools', 'vision'",
+    ),
+    ("upstreams: {a: {models: {alow: [x]}}}", "upstreams.a.models.alow (line 1)", "did you mean allow?"),
+    ("upstreams: {a: {models: {deny: x}}}", "upstreams.a.models.deny (line 1)", "'x' should be a list"),
+    ("upstreams: {a: {aliases: {fast: 5}}}", "upstreams.a.aliases.fast (line 1)", "5 should be a text"),
     ("upstreams: {a: {keys: [{env: NOPE}]}}", "upstreams.a.keys.0.env (line 1)", "variable NOPE is not set; set it, or write NOPE*"),
     ("upstreams: {a: {keys: [{file: nope.key}]}}", "upstreams.a.keys.0.file (line 1)", "'nope.key': no such file"),
     ("upstreams: {a: {keys: [{weight: 1}]}}", "upstreams.a.keys.0 (line 1)", "should name one source"),
     ("upstreams: {a: {keys: [{env: A, file: b}]}}", "upstreams.a.keys.0 (line 1)", "should name one source"),
+    ("upstreams: {a: {keys: [{keyring: openai}]}}", "upstreams.a.keys.0.keyring (line 1)", "write SERVICE/USER, never the key itself"),
+    ("upstreams: {a: {keys: [{keyring: openai/}]}}", "upstreams.a.keys.0.keyring (line 1)", "write SERVICE/USER"),
+    ("upstreams: {a: {keys: [{vault: a b}]}}", "upstreams.a.keys.0.vault (line 1)", "write the name that `turnpike keys add NAME` gave it"),
+    ("upstreams: {a: {keys: [{vault: a, env: B}]}}", "upstreams.a.keys.0 (line 1)", "keyring: SERVICE/USER, vault: NAME"),
+    ("vault: {passphrase: {vault: a}}", "vault.passphrase.vault (line 1)", "no such setting; known here: env, file, keyring"),
+    ("vault: {passphrase: {env: A*}}", "vault.passphrase.env (line 1)", "'A*' names several variables"),
+    (
+        "vault: {file: none.vault}\nupstreams: {a: {keys: [{vault: a}]}}",
+        "upstreams.a.keys.0.vault (line 2)",
+        "none.vault is not there; `turnpike keys add NAME` makes it",
+    ),
+    (
+        "vault: {file: none.vault}\nredaction: {strings: [{vault: a}]}",
+        "redaction.strings.0.vault (line 2)",
+        "none.vault is not there",
+    ),
     ("redaction: {strings: [{env: NOPE}]}", "redaction.strings.0.env (line 1)", "NOPE is not set"),
     ("redaction: {strings: [{env: A, weight: 2}]}", "redaction.strings.0.weight (line 1)", "no such setting"),
     ("prices: {m: {input: 1}}", "prices.m.output", "missing but required"),
@@ -189,6 +256,10 @@ def test_bad_values_are_named(write: Write, text: str, place: str, says: str) ->
         ("upstreams: {{a: {{keys: [{{env: {}}}]}}}}", "upstreams.a.keys.0.env"),
         ("upstreams: {{a: {{keys: [{{file: {}}}]}}}}", "upstreams.a.keys.0.file"),
         ("upstreams: {{a: {{keys: [{{keyring: {}}}]}}}}", "upstreams.a.keys.0.keyring"),
+        ("upstreams: {{a: {{keys: [{{keyring: turnpike/{}}}]}}}}", "upstreams.a.keys.0.keyring"),
+        ("upstreams: {{a: {{keys: [{{vault: {}}}]}}}}", "upstreams.a.keys.0.vault"),
+        ("vault: {{passphrase: {}}}", "vault.passphrase"),
+        ("vault: {{passphrase: {{env: {}}}}}", "vault.passphrase.env"),
         ("upstreams: {{a: {{keys: [{{env: A, weight: {}}}]}}}}", "upstreams.a.keys.0.weight"),
         ("upstreams: {{a: {{keys: [{{value: {}}}]}}}}", "upstreams.a.keys.0.value"),
         ("upstreams: {{a: {{keys: [{{{}: 1}}]}}}}", "upstreams.a.keys.0."),
@@ -332,6 +403,32 @@ def test_a_missing_key_file_is_waited_for(write: Write, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k" * 12)
     assert config.changed()
     assert config.reload().secrets["a"][0].value == "k" * 12
+
+
+def test_a_change_in_the_vault_is_seen(write: Write, tmp_path: Path) -> None:
+    """The reloader watches the vault, also while it is missing, and the file with its passphrase; a vault that nobody uses it does not."""
+    vault, passphrase = VaultFile(tmp_path / "keys.vault"), tmp_path / "passphrase"
+    passphrase.write_text("open sesame\n")
+    place = f"vault: {{file: {vault.path}, passphrase: {{file: {passphrase}}}}}\n"
+    config = ConfigFile(write(place), {})
+    vault.change("open sesame", lambda keys: keys.update(a="first-key-of-all"))
+    assert not config.changed()
+    assert load(write(f"{place}redaction: {{strings: [{{vault: a}}]}}"), {}).watched[1:] == (vault.path, passphrase)
+    write(f"{place}upstreams: {{a: {{keys: [{{vault: a}}]}}}}\nredaction: {{strings: [{{vault: a}}]}}")
+    config.reload()
+    assert (config.current.secrets["a"][0].value, config.current.exact_strings[0].value) == ("first-key-of-all", "first-key-of-all")
+    vault.change("open sesame", lambda keys: keys.update(a="second-key-of-all"))
+    assert config.changed()
+    assert config.reload().secrets["a"][0].value == "second-key-of-all"
+    vault.path.unlink()
+    with pytest.raises(ConfigError, match="is not there"):
+        config.reload()
+    assert not config.changed()
+    vault.change("open sesame", lambda keys: keys.update(a="third-key-of-all"))
+    assert config.changed()
+    config.reload()
+    passphrase.write_text("another\n")
+    assert config.changed()
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:

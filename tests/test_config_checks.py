@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import pytest
 
-from addons.config import ConfigError, load
-from addons.config_checks import NOT_YET
+from addons.config import ROOT, ConfigError, load
+from addons.config_checks import NOT_YET, doubts
 
-ROUTE = "upstreams: {{a: {{}}}}\nroutes: [{{to: [{{upstream: a}}], {}}}]"
 UPSTREAM = "upstreams: {{a: {{{}}}}}"
 
 # Dotted path, how the file is written around it, the default spelled out, something else.
 SETTINGS: list[tuple[str, str, str, str]] = [
     ("proxy.shutdown_grace", "proxy: {{{}}}", "shutdown_grace: 10", "shutdown_grace: 5"),
-    ("upstreams.*.timeout", UPSTREAM, "timeout: {connect: 10}", "timeout: {idle: 1}"),
-    ("upstreams.*.keys.*.keyring", UPSTREAM, "keys: []", "keys: [{keyring: a/b}]"),
-    ("upstreams.*.keys.*.max_concurrent", UPSTREAM, "keys: [{env: K*}]", "keys: [{env: K*, max_concurrent: 2}]"),
-    ("upstreams.*.models", UPSTREAM, 'models: {allow: ["*"], deny: []}', "models: {deny: [x]}"),
-    ("upstreams.*.aliases", UPSTREAM, "aliases: {}", "aliases: {fast: m}"),
-    ("upstreams.*.probe", UPSTREAM, "probe: null", "probe: {path: /v1/models, every: 30, timeout: 5}"),
     ("upstreams.*.redaction", UPSTREAM, "redaction: {}", "redaction: {mode: mask}"),
-    ("routes.*.strategy", ROUTE, "strategy: priority", "strategy: [local_first, fastest]"),
-    ("routes.*.fallback", ROUTE, "fallback: {max_attempts: 5}", "fallback: {on: [rate_limit, 5xx, 418]}"),
     ("capture.keep", "capture: {{{}}}", "keep: {days: 30, max_size: 10 GiB}", "keep: {days: 1}"),
     ("redaction.outgoing", "redaction: {{{}}}", "outgoing: {mode: off}", "outgoing: {mode: block}"),
     ("redaction.rules", "redaction: {{{}}}", "rules: [builtin]", "rules: [builtin, x.toml]"),
-    ("redaction.strings.*.keyring", "redaction: {{{}}}", "strings: []", "strings: [{keyring: a/b}]"),
-    ("catalogue.ttl", "catalogue: {{{}}}", "ttl: 300", "ttl: 1"),
     ("logs.folder", "logs: {{{}}}", "folder: data/logs", "folder: elsewhere"),
     ("logs.keep_days", "logs: {{{}}}", "keep_days: 30", "keep_days: 1"),
     ("logs.max_size", "logs: {{{}}}", "max_size: 100 MiB", "max_size: 1 MiB"),
-    ("state.url", "state: {{{}}}", "url: sqlite:data/state.db", "url: redis://h"),
 ]
 
 
@@ -53,3 +42,49 @@ def test_what_does_nothing_yet_takes_its_default_only(tmp_path: Path, path: str,
     place = path.replace("upstreams.*", "upstreams.a").replace("*", "0")
     assert str(caught.value).startswith(f"{file}: {place} (line ")
     assert f"is not available yet (it waits for {NOT_YET[path]}); " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("state: {url: 'redis://h'}", "state.url", "is not available yet"),
+        ("state: {url: 'sqlite:data/x.db'}\ncapture: {database: data/x.db}", "state.url", "is capture.database already"),
+        ("upstreams: {a: {probe: {every: 5}}}", "upstreams.a.probe", "write a base_url beside it"),
+        ("upstreams: {a: {base_url: 'http://h', probe: {path: v1/models}}}", "upstreams.a.probe.path", "should be a path"),
+    ],
+)
+def test_what_can_not_work_is_refused(text: str, place: str, said: str, tmp_path: Path) -> None:
+    """With its place, and what would be right."""
+    file = tmp_path / "t.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert str(caught.value).startswith(f"{file}: {place} (line ")
+    assert said in str(caught.value)
+
+
+def test_state_may_be_kept_in_any_file(tmp_path: Path) -> None:
+    """Relative paths start at the project's root, and ~ is the user's home."""
+    file = tmp_path / "t.yml"
+    paths = {"data/own.db": ROOT / "data/own.db", f"{tmp_path}/own.db": tmp_path / "own.db", "~/own.db": Path.home() / "own.db"}
+    for written, path in paths.items():
+        file.write_text(f"state: {{url: 'sqlite:{written}'}}")
+        assert load(file, {}).state.path == path
+
+
+def test_keys_that_do_not_look_like_their_providers_are_doubted(tmp_path: Path) -> None:
+    """At the provider's own host only; upstream, source and hint are named, no more of the key."""
+    file = tmp_path / "t.yml"
+    file.write_text(
+        "upstreams:\n"
+        "  a: {provider: openai, base_url: 'https://api.openai.com/v1', keys: [{env: GOOD}, {env: ODD}]}\n"
+        "  b: {provider: openai, base_url: 'http://127.0.0.1:8000/v1', keys: [{env: ODD}]}\n"
+        "  c: {provider: mistral, base_url: 'https://api.mistral.ai/v1', keys: [{env: ODD}]}\n"
+        "  d: {provider: groq, hosts: [api.groq.com], keys: [{env: SHORT}]}\n"
+    )
+    environ = {"GOOD": "sk-" + secrets.token_hex(16), "ODD": "gsk_" + secrets.token_hex(16), "SHORT": "odd"}
+    odd = f"env ODD (…{environ['ODD'][-4:]})"
+    assert list(doubts(load(file, environ))) == [
+        f"upstreams.a.keys: {odd} does not begin as openai's keys do (sk-…), but as groq's; is it the right key?",
+        "upstreams.d.keys: env SHORT (…) does not begin as groq's keys do (gsk_…); is it the right key?",
+    ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from addons.config_types import parse_size
+from addons.config import KeySource
+from addons.config_types import is_vault_name, parse_size
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,23 @@ def test_what_is_no_size_is_refused(text: object) -> None:
     """Nothing is guessed, and no size is nothing at all."""
     with pytest.raises(PydanticCustomError, match="write bytes"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [("openai-main", True), ("a", True), ("team.a_b@c-2", True), ("x" * 100, True)]
+    + [(name, False) for name in ("", "-a", ".a", "a b", "a/b", "é", "x" * 101, "a\n")],
+)
+def test_names_of_keys_in_the_vault(name: str, good: bool) -> None:
+    """They stand in the configuration, on the command line and in the log."""
+    assert is_vault_name(name) == good
+
+
+@pytest.mark.parametrize("prefix", ["sk-proj-", "gsk_", "AIza", ""])
+def test_a_key_is_no_name_of_one(prefix: str) -> None:
+    """Names are shown, so that what looks like a key is taken for one: in the vault and in a keyring."""
+    key = prefix + secrets.token_hex(16)
+    assert not is_vault_name(key)
+    for given in ({"vault": key}, {"keyring": f"turnpike/{key}"}):
+        with pytest.raises(ValidationError, match="never the key itself"):
+            KeySource.model_validate(given)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from addons.storage.statefile import StateFile
 from tests.conftest import MakeJourney
 from tests.rooms import CHAT, UPSTREAMS, Journey, Records, answered, base_url_call, call, code, exchange, new_key
 
@@ -19,9 +22,9 @@ def test_healthz_says_that_we_live(journey: Journey) -> None:
 
 
 def test_ready_when_calls_can_be_served_and_recorded(make_journey: MakeJourney) -> None:
-    """Each upstream with its number of keys and what was last seen of it."""
+    """Each upstream with its state, its breaker and its keys."""
     journey = make_journey(UPSTREAMS, {"OPENAI_KEY": new_key(), "OPENAI_KEY_1": new_key()})
-    journey.state.upstreams["anthropic"] = "answering"
+    no_keys = {"keys": 0, "free": 0, "cooling": 0, "locked": 0}
     status, body = get(journey, "/ready")
     assert (status, body) == (
         200,
@@ -29,13 +32,35 @@ def test_ready_when_calls_can_be_served_and_recorded(make_journey: MakeJourney) 
             "ready": True,
             "config": "ok",
             "database": "ok",
+            "state": "ok",
             "upstreams": {
-                "openai": {"state": "not called yet", "keys": 2},
-                "anthropic": {"state": "answering", "keys": 0},
-                "openrouter": {"state": "not called yet", "keys": 0},
+                "openai": {"state": "ok", "breaker": "closed", "keys": 2, "free": 2, "cooling": 0, "locked": 0},
+                "anthropic": {"state": "ok", "breaker": "closed", **no_keys},
+                "openrouter": {"state": "ok", "breaker": "closed", **no_keys},
             },
         },
     )
+
+
+def test_a_state_file_that_cannot_be_written_is_told(journey: Journey, tmp_path: Path) -> None:
+    """But calls are served and recorded: ready."""
+    journey.state.statefile = StateFile(tmp_path / "state.db")
+    journey.state.statefile.error = "disk full"
+    status, body = answered(journey.send(base_url_call("/ready", method="GET")))
+    assert (status, body["state"]) == (200, "disk full")
+
+
+def test_quota_stats_show_how_each_key_stands(make_journey: MakeJourney) -> None:
+    """Its breaker and its keys for each upstream; a key by its label and last characters, nowhere more of it."""
+    key = new_key()
+    flow = make_journey(UPSTREAMS, {"OPENAI_KEY": key}).send(base_url_call("/proxy/v1/quota-stats", method="GET"))
+    first, *others = answered(flow)[1]["data"]
+    assert first["upstream"] == "openai"
+    assert first["breaker"] == {"state": "closed", "failures": 0, "last_failure": None, "until": None, "seconds_left": None}
+    assert [(of["label"], of["hint"], of["cooldowns"]) for of in first["keys"]] == [("env OPENAI_KEY", key[-4:], [])]
+    assert [(of["upstream"], of["keys"]) for of in others] == [("anthropic", []), ("openrouter", [])]
+    assert flow.response
+    assert key[-6:] not in (flow.response.text or "")
 
 
 def test_not_ready_with_a_broken_configuration(journey: Journey) -> None:

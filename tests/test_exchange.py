@@ -9,9 +9,9 @@ from mitmproxy import http
 
 from addons.config import Config
 from addons.core.ids import is_ulid
-from addons.core.keypool import KeyPool, PooledKey
 from addons.exchange import call_of, exchange_of, open_exchange
-from tests.rooms import call, new_key
+from tests.conftest import MakeJourney
+from tests.rooms import UPSTREAMS, call, exchange, new_key
 
 
 def test_it_begins_with_what_the_client_asked_for() -> None:
@@ -50,17 +50,15 @@ def test_only_calls_without_an_answer_are_to_be_sent() -> None:
     assert call_of(side) is None
 
 
-def test_a_key_is_given_back_once() -> None:
+def test_what_a_call_holds_is_given_back_at_its_end(make_journey: MakeJourney) -> None:
     """However many ends come."""
-    pool = KeyPool([PooledKey(new_key(), None, "env A")], "sequential")
-    exchange = open_exchange(call(), "call", "/", Config(), {})
-    lease, other = pool.lease(), pool.lease()
-    assert lease
-    assert other
-    exchange.lease = pool, lease
-    exchange.release_key()
-    exchange.release_key()
-    assert pool.keys[0].in_flight == 1
+    flow = make_journey(UPSTREAMS, {"OPENAI_KEY": new_key()}).send(call())
+    found = exchange(flow)
+    (key,) = found.pools["openai"].keys
+    assert key.in_flight == 1
+    found.close_tries()
+    found.close_tries()
+    assert key.in_flight == 0
 
 
 def test_the_last_attempt_is_the_one_that_runs() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
+from mitmproxy import http
 
-from addons.config import Upstream
 from addons.core.keypool import KeyPool
-from addons.failover import asks_usage
+from addons.failover import classified
+from addons.proxycore.hooks import AGAIN, CLIENT_LEFT, TIMEOUTS, WAIT, UpstreamFailure
 from tests.conftest import MakeJourney
 from tests.rooms import CHAT, CHAT_BODY, UPSTREAMS, Journey, answered, base_url_call, call, code, exchange, new_key, records
 
@@ -157,17 +159,169 @@ def test_the_record_has_what_was_sent(make_journey: MakeJourney) -> None:
     assert key not in repr(record) + repr(exchange(flow))
 
 
+TWO_KEYS = {"OPENAI_KEY": new_key(), "OPENAI_KEY_1": new_key()}
+FIRST, SECOND = TWO_KEYS.values()
+
+
+def keys_of(flow: http.HTTPFlow) -> str:
+    return str(flow.request.headers["authorization"]).removeprefix("Bearer ")
+
+
+def test_the_next_key_is_put_in_and_the_first_taken_out(make_journey: MakeJourney) -> None:
+    """A limit for long: the same request with another key; what was tried is told as it was."""
+    journey = make_journey(UPSTREAMS, TWO_KEYS)
+    flow = journey.send(call())
+    first = keys_of(flow)
+    assert journey.refuse(flow, 429, headers={"Retry-After": "60"}) is None
+    assert {first, keys_of(flow)} == {FIRST, SECOND}
+    assert first not in str(flow.request.headers.fields)
+    assert flow.request.raw_content == CHAT_BODY
+    journey.answer(flow)
+    (record,) = records(journey.state)
+    assert (record.outcome, record.status, record.error, record.error_type) == ("ok", 200, None, None)
+    tried = [(attempt.key_hint, attempt.status, attempt.failure) for attempt in record.attempts]
+    assert tried == [(first[-4:], 429, "rate_limit"), (record.key_hint, 200, None)]
+    assert in_flight(journey.state.pools["openai"]) == 0
+
+
+async def test_a_wait_is_asked_for_and_noted(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named wait of 2 s: the HTTP layer is told to wait, and the attempt after it says how long that was."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    journey = make_journey(UPSTREAMS, TWO_KEYS)
+    flow = journey.send(call())
+    first = keys_of(flow)
+    wait = journey.refuse(flow, 429, headers={"Retry-After": "2"})
+    assert wait
+    assert wait >= 2
+    now += 2
+    for pool in journey.state.pools.values():
+        pool.serve(now)
+    journey.hook("attempt_due", flow)
+    assert keys_of(flow) == first
+    assert [round(attempt.wait_ms) for attempt in exchange(flow).record.attempts] == [0, 2000]
+
+
+def test_the_last_answer_is_given_as_it_came(journey: Journey) -> None:
+    """On the client's own credential a limit is the client's to see: status, headers and body."""
+    flow = journey.send(call(headers={"Authorization": f"Bearer {new_key()}"}))
+    assert journey.refuse(flow, 429, b'{"error": {"message": "slow down"}}', {"Retry-After": "2", "X-Odd": "1"}) is None
+    assert flow.response
+    assert (flow.response.status_code, flow.response.raw_content) == (429, b'{"error": {"message": "slow down"}}')
+    assert (flow.response.headers["retry-after"], flow.response.headers["x-odd"]) == ("2", "1")
+    (record,) = records(journey.state)
+    assert (record.outcome, record.status) == ("error", 429)
+    assert record.response.content == b'{"error": {"message": "slow down"}}'
+
+
+def test_with_all_keys_cooling_the_client_is_told(make_journey: MakeJourney) -> None:
+    """503 with the attempts, their keys by the last four characters; the next call is refused at once, in Anthropic's words to Claude."""
+    journey = make_journey(UPSTREAMS, {**TWO_KEYS, "ANTHROPIC_KEY": new_key()})
+    flow = journey.send(call())
+    for _ in range(2):
+        journey.refuse(flow, 429, headers={"Retry-After": "300"})
+    status, body = answered(flow)
+    assert (status, body["error"]["code"]) == (503, "all_keys_exhausted")
+    assert flow.response
+    assert 295 <= int(flow.response.headers["retry-after"]) <= 300
+    assert {attempt["key"] for attempt in body["error"]["attempts"]} == {f"…{FIRST[-4:]}", f"…{SECOND[-4:]}"}
+    assert not any(key in str(body) for key in TWO_KEYS.values())
+    later = journey.send(call())
+    assert (code(later), records(journey.state)[1].outcome) == ((503, "all_keys_exhausted"), "blocked")
+    assert "cooling" in str(records(journey.state)[1].decision)
+    claude = journey.send(call("https://api.anthropic.com/v1/messages", body=b'{"model": "claude-haiku-4-5", "messages": []}'))
+    journey.refuse(claude, 429, headers={"Retry-After": "300"})
+    assert (answered(claude)[0], answered(claude)[1]["type"]) == (503, "error")
+
+
+ROUTED = f"""{UPSTREAMS}
+routes:
+  - match: {{model: gpt-4o}}
+    to: [{{upstream: openai}}, {{upstream: openrouter, model: openai/gpt-4o}}]
+"""
+
+
+def test_the_next_upstream_gets_the_clients_own_request(make_journey: MakeJourney) -> None:
+    """Built anew: its address, its model name and its key, and nothing of the first attempt."""
+    keys = {"OPENAI_KEY": new_key(), "OPENROUTER_KEY": new_key()}
+    journey = make_journey(ROUTED, keys)
+    flow = journey.send(call(headers={"X-Own": "1"}))
+    journey.fail(flow, "refused")
+    assert flow.request.url == "https://openrouter.ai/api/v1/chat/completions"
+    assert flow.request.raw_content == CHAT_BODY.replace(b'"gpt-4o"', b'"openai/gpt-4o"')
+    assert (keys_of(flow), flow.request.headers["x-own"]) == (keys["OPENROUTER_KEY"], "1")
+    journey.answer(flow)
+    (record,) = records(journey.state)
+    assert (record.upstream, record.provider, record.served_model) == ("openrouter", "openrouter", "openai/gpt-4o")
+    assert [(attempt.upstream, attempt.failure) for attempt in record.attempts] == [("openai", "connect"), ("openrouter", None)]
+
+
+def test_the_time_limits_are_the_upstreams(make_journey: MakeJourney) -> None:
+    """A streamed answer has less time to its first byte than one that comes whole."""
+    text = UPSTREAMS.replace("default: true", "default: true, timeout: {connect: 1, first_byte: 2, first_byte_whole: 3, idle: 4}")
+    journey = make_journey(text)
+    whole, streamed = journey.send(call()), journey.send(call(body=b'{"model": "gpt-4o", "stream": true, "messages": []}'))
+    assert whole.metadata[TIMEOUTS] == [1, 3, 4]
+    assert streamed.metadata[TIMEOUTS] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("hook", ["upstream_failed", "attempt_due"])
+def test_a_fault_after_a_failure_sends_nothing_more(
+    hook: str, make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """502, the key given back, no further attempt."""
+    journey = make_journey(UPSTREAMS, TWO_KEYS)
+    flow = journey.send(call())
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError(FIRST)
+
+    monkeypatch.setattr(journey.failover, "_take", fail)
+    if hook == "upstream_failed":
+        journey.fail(flow, "refused")
+    else:
+        journey.hook("attempt_due", flow)
+    assert code(flow) == (502, "internal_error")
+    assert in_flight(journey.state.pools["openai"]) == 0
+    assert FIRST not in caplog.text
+    assert not {AGAIN, WAIT} & set(flow.metadata)
+
+
+def test_nobody_is_asked_again_for_a_client_that_has_left(make_journey: MakeJourney) -> None:
+    """An answer that is read for the record only (drain) is not tried again when it fails."""
+    journey = make_journey(UPSTREAMS, TWO_KEYS)
+    flow = journey.send(call())
+    flow.metadata[CLIENT_LEFT] = True
+    journey.refuse(flow, 429, headers={"Retry-After": "60"})
+    assert len(exchange(flow).record.attempts) == 1
+    assert in_flight(journey.state.pools["openai"]) == 0
+
+
+def test_a_websocket_is_not_sent_again(make_journey: MakeJourney) -> None:
+    """Its frames would bear the number of an attempt that is gone."""
+    journey = make_journey(UPSTREAMS, TWO_KEYS)
+    flow = call(
+        "https://api.openai.com/v1/realtime?model=gpt-realtime", headers={"Upgrade": "websocket", "Connection": "Upgrade"}, body=b""
+    )
+    flow.request.method = "GET"
+    journey.send(flow)
+    journey.fail(flow, "refused")
+    assert code(flow) == (502, "upstream_unreachable")
+
+
 @pytest.mark.parametrize(
-    ("settings", "host", "asks"),
+    ("failure", "kind"),
     [
-        ({"provider": "openai", "base_url": "https://api.openai.com/v1"}, "x.test", True),
-        ({"provider": "openai"}, "api.openai.com", True),
-        ({"provider": "openai", "base_url": "http://127.0.0.1:8000/v1"}, "x.test", True),
-        ({"provider": "openai", "base_url": "https://llm.example.com/v1"}, "x.test", False),
-        ({"provider": "openai", "base_url": "https://llm.example.com/v1", "ask_usage": True}, "x.test", True),
-        ({"provider": "openai", "base_url": "https://api.openai.com/v1", "ask_usage": False}, "x.test", False),
+        (("error_event", "x", None, ("overloaded_error", "Overloaded")), "overloaded"),
+        (("connect", "refused", None, (None, None)), "connect"),
+        (("connect", "[Errno 110] Connect call failed", None, (None, None)), "timeout"),
+        (("timeout", "late", None, (None, None)), "timeout"),
+        (("status", "status 429", http.Response.make(429, b"{}"), (None, None)), "rate_limit"),
+        (("status", "status 500", http.Response.make(500, b"no gzip", {"content-encoding": "gzip"}), (None, None)), "server"),
     ],
 )
-def test_who_is_asked_for_usage(settings: dict[str, Any], host: str, asks: bool) -> None:
-    """Where it is known to be taken, and wherever the file says so."""
-    assert asks_usage(Upstream(**settings), host) is asks
+def test_what_the_http_layer_saw_has_its_class(failure: Any, kind: str) -> None:
+    """DESIGN §5, also of a body that can't be read."""
+    of_kind, why, response, error = failure
+    status = response.status_code if response else None
+    assert classified(UpstreamFailure(call(), of_kind, why, status, response, error), 0.0).kind == kind

@@ -166,21 +166,6 @@ def test_flows_that_are_not_ours_are_left_alone(journey: Journey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "seen"), [(200, "answering"), (400, "answering"), (500, "failing: server"), (529, "failing: overloaded")]
-)
-def test_ready_is_told_how_the_upstream_does(status: int, seen: str, journey: Journey) -> None:
-    """By the last call that it answered or should have."""
-    journey.answer(journey.send(call()), status)
-    assert journey.state.upstreams == {"openai": seen}
-
-
-def test_a_client_that_leaves_says_nothing_of_the_upstream(journey: Journey) -> None:
-    """It may just have been slow to decide."""
-    journey.break_off(journey.send(call()), client_left=True)
-    assert journey.state.upstreams == {}
-
-
-@pytest.mark.parametrize(
     ("start", "tcp", "tls", "expected"),
     [
         (100.0, 100.01, 100.03, 30.0),  # with TLS

@@ -18,7 +18,9 @@ from tests.rooms import mitmproxy_context
 
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
-JOURNEY = ["Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Failover", "Meter", "Recorder"]
+JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Failover", "Meter", "Recorder"]
+BESIDE = ["Catalogue", "Probes", "Outbound"]
+"""No part of a call's journey: what is done beside it."""
 
 
 def names(rooms: list[Any]) -> list[str]:
@@ -37,7 +39,11 @@ def module() -> ModuleType:
 
 @pytest.fixture
 def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[taddons.context]:
-    """As `mitmdump -s addons/router.py` has it, from another folder, with the shipped configuration and no option set."""
+    """As `mitmdump -s addons/router.py` has it, from another folder, with the shipped configuration (but for where the state is) and
+    no option set."""
+    shipped = (ROOT / "config" / "turnpike.yml").read_text()
+    (tmp_path / "turnpike.yml").write_text(shipped.replace("sqlite:data/state.db", f"sqlite:{tmp_path / 'state.db'}"))
+    monkeypatch.setenv("TURNPIKE_CONFIG", str(tmp_path / "turnpike.yml"))
     monkeypatch.setenv("TURNPIKE_DB", str(tmp_path / "turnpike.db"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -48,21 +54,24 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[taddons.
 
 def test_the_list_is_in_the_order_of_the_journey(module: ModuleType) -> None:
     """Settings first, since all others read what it sets; Redactor and Keys are asked by Failover, per attempt."""
-    assert names(module.addons) == JOURNEY
+    assert names(module.addons) == JOURNEY + BESIDE
     failover = module.addons[JOURNEY.index("Failover")]
     assert names([failover.router, failover.redactor, failover.keys]) == ["Router", "Redactor", "Keys"]
 
 
 def test_all_rooms_share_one_state_and_one_router(module: ModuleType) -> None:
     """What one learns the others know."""
-    assert {id(room.state) for room in module.addons} == {id(module.state)}
+    assert {id(room.state) for room in module.addons if hasattr(room, "state")} == {id(module.state)}
     assert module.addons[JOURNEY.index("Failover")].router is module.addons[JOURNEY.index("Router")]
+    catalogue, probes, outbound = module.addons[-len(BESIDE) :]
+    assert module.addons[JOURNEY.index("Endpoints")].catalogue is catalogue
+    assert catalogue.outbound is probes.outbound is outbound
 
 
 def test_the_description_of_the_journey_names_the_rooms_in_that_order() -> None:
     """The docstring of the package."""
     described = re.findall(r"^ +([A-Z][a-z]+)  ", addons.__doc__ or "", re.MULTILINE)
-    assert [name for name in described if name not in ("Redactor", "Keys")] == JOURNEY[1:]
+    assert [name for name in described if name not in ("Redactor", "Keys")] == JOURNEY[2:] + BESIDE
 
 
 def test_it_loads_as_a_script(loaded: taddons.context, tmp_path: Path) -> None:
@@ -74,5 +83,7 @@ def test_it_loads_as_a_script(loaded: taddons.context, tmp_path: Path) -> None:
         assert [name for name, pool in gate.state.pools.items() if pool.keys] == []
         assert loaded.options.connection_strategy == "lazy"
         assert (tmp_path / "turnpike.db").is_file()
+        assert (tmp_path / "state.db").is_file()
     finally:
         gate.state.writer.stop()
+        gate.state.statefile.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mitmproxy.test import taddons
 from addons import settings
 from addons.config import Config
 from addons.core.call import StoredCall
-from addons.proxycore.stream import make_stream
+from addons.proxycore.install import make_stream
 from addons.settings import NOISE, Settings
 from addons.state import State
 from tests.conftest import MakeJourney
@@ -33,7 +34,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def text(folder: Path, more: str = "") -> str:
-    return f"{UPSTREAMS}capture: {{database: {folder / 'turnpike.db'}}}\n{more}"
+    own = f"capture: {{database: {folder / 'turnpike.db'}}}\nstate: {{url: 'sqlite:{folder / 'state.db'}'}}\n"
+    return f"{UPSTREAMS}{own}{more}"
 
 
 @pytest.fixture
@@ -56,6 +58,8 @@ def start(file: Path) -> Iterator[Start]:
     for room in begun:
         if hasattr(room.state, "writer"):
             room.state.writer.stop()
+        if room.state.statefile:
+            room.state.statefile.stop()
     for context in contexts:
         context.__exit__(None, None, None)
 
@@ -167,16 +171,30 @@ def test_what_needs_a_restart_is_named(start: Start, file: Path, tmp_path: Path,
     assert not (tmp_path / "other.db").exists()
 
 
+def test_a_key_that_looks_misplaced_is_warned_of(
+    start: Start, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the start and at each reload; it is taken all the same, and no more than its hint is told."""
+    key = new_key("gsk_")
+    monkeypatch.setenv("OPENAI_KEY", key)
+    room = start()
+    odd = "does not begin as openai's keys do (sk-…), but as groq's; is it the right key?"
+    told = f"upstreams.openai.keys: env OPENAI_KEY (…{key[-4:]}) {odd}"
+    assert caplog.messages == [told]
+    file.write_text(text(tmp_path, "logs: {level: warning}"))
+    room.reload()
+    assert caplog.messages == [told, told]
+    assert room.state.pools["openai"].keys[0].value == key
+
+
 def test_key_pools_keep_their_turns(start: Start, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload that leaves the keys alone leaves their counts alone."""
     monkeypatch.setenv("OPENAI_KEY", new_key())
     room = start()
-    pool = room.state.pools["openai"]
-    pool.lease()
+    room.state.pools["openai"].lease(0.0)
     file.write_text(text(tmp_path, "proxy: {prefix: /llm}\n"))
     room.reload()
-    assert room.state.pools["openai"] is pool
-    assert pool.keys[0].used == 1
+    assert room.state.pools["openai"].keys[0].used == 1
 
 
 async def test_a_change_is_seen_while_we_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,6 +261,25 @@ def test_each_stored_call_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture)
         "ID openai gpt-4o 200 ok, tokens unknown, 12 ms",
         "ID openai gpt-4o 200 ok, 3→4 tokens $0.500000, 12 ms",
     ]
+
+
+def test_each_stored_call_tells_how_fast_its_upstream_was(make_journey: MakeJourney) -> None:
+    """For routes that want the fastest; what shows nothing of that is left out."""
+    room = Settings(make_journey(UPSTREAMS, {}).state)
+    row: dict[str, Any] = dict.fromkeys(("id", "response_model", "cost_usd", "tokens_source", "served_model", "api", "status"))
+    row |= {
+        "upstream": "openai",
+        "model": "m",
+        "outcome": "ok",
+        "attempts": 1,
+        "ttft_ms": 500.0,
+        "duration_ms": 1500.0,
+        "output_tokens": 100,
+    }
+    room._stored(StoredCall({**row, "model": "failed", "outcome": "error"}))
+    room._stored(StoredCall(row))
+    known = {model: room.state.speeds.expected_s("openai", model, time.monotonic()) for model in ("m", "failed")}
+    assert known == {"m": pytest.approx(0.5 + 500 / 100), "failed": None}
 
 
 def test_the_stream_is_in_place(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from addons.config import load
 from addons.core.call import CallRecord, CapturedBody
 from tests.conftest import MakeJourney
 from tests.rooms import CHAT, CHAT_BODY, UPSTREAMS, call, exchange, make_state, new_key
 
 KEYS = {"OPENAI_KEY": new_key(), "OPENAI_KEY_1": new_key()}
+
+
+NOW = 1_800_000_000.0
 
 
 def test_each_upstream_has_a_pool_of_its_own_keys(tmp_path: Path) -> None:
@@ -22,17 +27,18 @@ def test_each_upstream_has_a_pool_of_its_own_keys(tmp_path: Path) -> None:
 
 
 def test_a_pool_keeps_its_turns_over_a_reload(tmp_path: Path) -> None:
-    """Also the leases that run; another change in the file does not touch it."""
+    """Also the leases that run, and what cools; another change in the file does not touch that."""
     state = make_state(tmp_path, UPSTREAMS, KEYS)
-    pool = state.pools["openai"]
-    lease = pool.lease()
+    lease = state.pools["openai"].lease(NOW)
     (tmp_path / "other.yml").write_text(f"{UPSTREAMS}proxy: {{prefix: /llm}}\n")
     state.adopt(load(tmp_path / "other.yml", KEYS))
     assert state.config.proxy.prefix == "/llm"
-    assert state.pools["openai"] is pool
     assert lease
-    assert pool.lease() is not None
-    assert [key.used for key in pool.keys] == [1, 1]
+    pool = state.pools["openai"]
+    assert pool.lease(NOW) is not None
+    assert [(key.used, key.in_flight) for key in pool.keys] == [(1, 1), (1, 1)]
+    pool.release(lease, NOW)
+    assert [key.in_flight for key in pool.keys] == [0, 1]
 
 
 def test_changed_keys_or_rotation_make_a_new_pool(tmp_path: Path) -> None:
@@ -54,7 +60,9 @@ def test_a_lease_of_a_pool_that_is_gone_can_be_given_back(make_journey: MakeJour
     old = journey.state.pools["openai"]
     journey.state.adopt(load(journey.state.config.source, {}))
     journey.answer(flow)
-    assert exchange(flow).lease is None
+    tries = exchange(flow).tries
+    assert tries
+    assert tries.lease is None
     assert [key.in_flight for key in old.keys] == [0, 0]
 
 
@@ -77,6 +85,20 @@ def test_no_key_is_in_a_repr(tmp_path: Path) -> None:
     """Of the pools, which a traceback might show."""
     state = make_state(tmp_path, UPSTREAMS, KEYS)
     assert not [key for key in KEYS.values() if key in repr(state.pools["openai"].keys) + repr(state.pools) + repr(vars(state))]
+
+
+@pytest.mark.parametrize(
+    ("routes", "wanted"),
+    [
+        ("", False),
+        ("routes: [{to: [{upstream: openai}]}]\n", False),
+        ("routes: [{to: [{upstream: openai}]}, {name: Minimum Cost}]\n", True),
+        ("routes: [{to: [{upstream: openai}], strategy: lowest_cost}]\n", True),
+    ],
+)
+def test_tables_of_models_are_loaded_where_a_route_asks_for_them(routes: str, wanted: bool, tmp_path: Path) -> None:
+    """When the configuration is taken into use, so that no call has to wait; otherwise never."""
+    assert (make_state(tmp_path, f"{UPSTREAMS}{routes}").models.loading is not None) is wanted
 
 
 def test_usage_that_was_not_reported_is_estimated(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class Stage:
             "proxy": {"host": host, "port": port},
             "upstreams": {name: {"provider": name, **fields, "keys": keys.get(name, [])} for name, fields in upstreams.items()},
             "capture": {"database": str(self.database)},
+            "state": {"url": f"sqlite:{self.temporary / 'state.db'}"},
             "logs": {"level": "warning"},
         }
         file = self.temporary / "turnpike.yml"

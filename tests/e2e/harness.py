@@ -113,7 +113,8 @@ class Turnpike:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces the configuration in one step, as an editor does."""
         new = self.config_file.with_suffix(".new")
-        new.write_text(json.dumps(config, indent=2))
+        own_state = {"state": {"url": f"sqlite:{self.folder / 'state.db'}"}}  # not the project's
+        new.write_text(json.dumps(own_state | dict(config), indent=2))
         new.replace(self.config_file)
 
     @property

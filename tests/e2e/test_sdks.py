@@ -350,7 +350,7 @@ def test_other_hosts_are_tunnelled(turnpike: Turnpike) -> None:
         assert len(other.requests) == 1
         assert str(other.port) not in turnpike.output()
     with openai_client(Way("base", f"{turnpike.base_url}/v1")) as client:
-        client.models.list()
+        client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
     assert len(turnpike.wait_rows(before + 1)) == before + 1
 
 

@@ -25,7 +25,8 @@ def config(tmp_path: Path) -> Path:
     """A configuration whose port is free and whose database lies in the test's folder."""
     file = tmp_path / "turnpike.yml"
     database = str(tmp_path / "turnpike.db")
-    file.write_text(json.dumps({"version": 1, "proxy": {"port": free_port()}, "capture": {"database": database}}))
+    state = {"url": f"sqlite:{file.parent / 'state.db'}"}
+    file.write_text(json.dumps({"version": 1, "proxy": {"port": free_port()}, "capture": {"database": database}, "state": state}))
     return file
 
 
