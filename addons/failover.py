@@ -75,9 +75,15 @@ class Failover:
             self._guarded(flow, exchange, lambda: self._take(flow, exchange, tries, tries.resume(time.time())))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """An answer begins: the upstream is well, and its key too."""
+        """An answer begins. The upstream is well, and its key too; or it refuses a call that can't be sent again."""
         exchange, response = exchange_of(flow), flow.response
-        if exchange and exchange.tries and response and response.raw_content is None and response.status_code < FIRST_ERROR_STATUS:
+        if exchange is None or exchange.tries is None or response is None or response.raw_content is not None:
+            return
+        if response.status_code >= FIRST_ERROR_STATUS:
+            failure = UpstreamFailure(flow, "status", "", response.status_code, response)
+            exchange.tries.refused(classified(failure, time.time()), time.time())
+            self.state.health_changed()
+        elif exchange.attempt and exchange.attempt.failure is None:
             self.state.note_answer(exchange.tries)
 
     def _guarded(self, flow: http.HTTPFlow, exchange: Exchange, work: Callable[[], None]) -> None:
@@ -104,6 +110,7 @@ class Failover:
             affinity=lambda: self._conversation(exchange, request),
             on_granted=lambda: wake(flow),
             jitter=random.random,
+            repeatable=api.name != "other" or request.method in ("GET", "HEAD"),
         )
         if request.body is not None and flow.request.headers.get("upgrade", "").lower() != "websocket":
             flow.metadata[RETRIES] = exchange.record.api
@@ -122,7 +129,7 @@ class Failover:
                 model=candidate.model or asked,
                 pool=pools[candidate.upstream],
                 breaker=self.state.breakers[candidate.upstream],
-                own=keeps_own(exchange.upstream, candidate.upstream),
+                own=pools[candidate.upstream] is None and keeps_own(exchange.upstream, candidate.upstream),
             )
             for n, candidate in open_ones
         ]
@@ -154,8 +161,7 @@ class Failover:
                 step = tries.unusable(str(error), time.time())
         if isinstance(step, Wait) and held:
             flow.metadata[WAIT] = step.seconds
-            for pool in {option.pool for option in tries.options if option.pool}:
-                self.keys.serve(pool)
+            self.keys.wait(flow, tries)
             return
         tries.close(time.time())
         if isinstance(step, Wait):  # a body that passes as it comes can't wait
@@ -199,11 +205,16 @@ class Failover:
         if attempt := exchange.attempt:
             attempt.failure, attempt.status = found.kind, failure.status
             attempt.duration_ms = exchange.now_ms() - (exchange.attempt_started or 0.0)
-        if failure.response is not None:
+        if flow.metadata.get(CLIENT_LEFT):  # nobody waits for an answer
+            tries.refused(found, now)
+            tries.close(now)
+            return
+        nobodys = found.kind == "auth" and tries.lease is None and exchange.refused_with is not None  # went without any credential
+        if failure.response is not None and not nobodys:
             exchange.refused_with = failure.response
         step = tries.failed(found, now)
         self.state.health_changed()
-        if flow.metadata.get(CLIENT_LEFT) or RETRIES not in flow.metadata:  # nobody waits for it, or its body is gone
+        if RETRIES not in flow.metadata:  # its body is gone
             tries.close(now)
             step = Stop("failed")
         if not isinstance(step, Stop):
@@ -221,6 +232,8 @@ class Failover:
             return  # what was held goes to the client
         if exchange.refused_with is not None:
             flow.response = exchange.refused_with
+            begun = flow.response.timestamp_start
+            exchange.record.ttfb_ms = begun * 1000 - exchange.record.started_ms if begun else None
             return
         upstream = exchange.record.upstream or exchange.record.host
         if found.kind == "timeout":

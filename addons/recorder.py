@@ -70,6 +70,7 @@ class Recorder:
             self._finish(flow, "cancelled" if left else "partial" if answer_began(flow) else "error", "proxy_stopped")
         self.state.writer.stop()
         if self.state.statefile:
+            self.state.save_health()
             self.state.statefile.stop()
 
     def _finish(self, flow: http.HTTPFlow, outcome: Outcome, error_type: str | None = None) -> None:
@@ -87,6 +88,7 @@ class Recorder:
             record.error_type = record.error_type or error_type
             record.error = record.error or flow.metadata.get(FAILURE) or (flow.error.msg if flow.error else None)
         self._add_facts(flow, exchange)
+        exchange.tries = None  # it holds the flow, by which the exchange is found: neither would ever be freed
         count_call(self.state, record)
         self.state.writer.put(record)
 

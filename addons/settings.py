@@ -38,6 +38,7 @@ NOISE = (
     "Closing connection due",
     "Streaming request to",
     "Streaming response from",
+    "Lowercased ",
 )
 """How mitmproxy's own lines begin that name a host or a peer, also of tunnelled connections."""
 

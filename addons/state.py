@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from addons.storage.statefile import StateFile
 from addons.storage.writer import Writer
 from addons.tokenizer import Tokenizer
 
+HEALTH_S = 0.1
 CONVERSATIONS_REMEMBERED = 20_000  # a digest and an id each, some 5 MB
 
 
@@ -47,6 +49,7 @@ class State:
         self.counts: Counter[str] = Counter()  # names as in /metrics
         self.breakers: dict[str, Breaker] = {}
         self.statefile: StateFile | None = None
+        self._health_waits = False
         self.config_error: str | None = None
         self._secrets: set[Secret] = set()
         self.conversations = Conversations(CONVERSATIONS_REMEMBERED)
@@ -84,7 +87,14 @@ class State:
         self.statefile = statefile
 
     def health_changed(self) -> None:
-        """A key cools, or a breaker has counted something: worth remembering."""
+        """A key cools, or a breaker has counted something: worth remembering, but not each of a storm by itself."""
+        if self.statefile and not self._health_waits:
+            self._health_waits = True
+            asyncio.get_running_loop().call_later(HEALTH_S, self.save_health)
+
+    def save_health(self) -> None:
+        """Hand over how pools and breakers stand now."""
+        self._health_waits = False
         if self.statefile:
             self.statefile.put(saved_of(self.pools, self.breakers, time.time()))
 

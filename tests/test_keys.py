@@ -125,9 +125,7 @@ def test_a_lease_is_given_back_at_every_end(end: str, make_journey: MakeJourney)
     flow = journey.send(call())
     assert key.in_flight == 1
     ENDS[end](journey, flow)
-    tries = exchange(flow).tries
-    assert tries
-    assert (key.in_flight, tries.lease) == (0, None)
+    assert (key.in_flight, exchange(flow).tries) == (0, None)
     journey.hook("client_disconnected", flow.client_conn)
     assert key.in_flight == 0
 
@@ -137,3 +135,17 @@ def test_a_pool_key_never_goes_in_plain_text_where_the_client_chose_so(make_jour
     text = "upstreams: {hostless: {provider: openai, hosts: [llm.internal], keys: [{env: HOSTLESS_KEY}]}}"
     flow = make_journey(text, {"HOSTLESS_KEY": new_key()}).send(call(f"http://llm.internal{CHAT}"))
     assert "authorization" not in flow.request.headers
+
+
+def test_the_clients_credential_decides_nothing_elsewhere(make_journey: MakeJourney) -> None:
+    """An upstream that the client did not name is not shown its credential, so `inject: placeholder` there does not look at it."""
+    text = f"""{config("never")}
+  back: {{provider: openai, base_url: "https://back.test/v1", inject: placeholder, keys: [{{env: BACK_KEY}}]}}
+routes: [{{to: [{{upstream: openai}}, {{upstream: back}}]}}]
+"""
+    key = new_key()
+    journey = make_journey(text, {"OPENAI_KEY": new_key(), "BACK_KEY": key})
+    flow = journey.send(call(headers={"Authorization": f"Bearer {OWN}"}))
+    assert flow.request.headers["authorization"] == f"Bearer {OWN}"
+    journey.fail(flow, "refused")
+    assert (flow.request.host, flow.request.headers["authorization"]) == ("back.test", f"Bearer {key}")

@@ -56,10 +56,12 @@ class Breaker:
         state = self.state(now)
         return state == "closed" or (state == "half_open" and not self._probe_is_out(now))
 
-    def begin(self, now: float) -> None:
-        """A call is sent. Half open it is the probe, if there is none; it gives up its place after PROBE_S at the latest."""
-        if self.state(now) == "half_open" and not self._probe_is_out(now):
-            self._probe_since = now
+    def begin(self, now: float) -> bool:
+        """A call is sent. Half open it is the probe, if there is none (then True); it gives up its place after PROBE_S at the latest."""
+        if self.state(now) != "half_open" or self._probe_is_out(now):
+            return False
+        self._probe_since = now
+        return True
 
     def succeeded(self, now: float) -> None:
         """The upstream answered, be it about a key or a request: closed, whatever it was before."""
@@ -73,7 +75,7 @@ class Breaker:
             self.open_until, self._probe_since = now + OPEN_S, None
 
     def abandoned(self, now: float) -> None:
-        """The call ended without saying anything of the upstream (the client left): another may be the probe."""
+        """The probe ended without saying anything of the upstream (the client left): another may be it."""
         self._probe_since = None
 
     def snapshot(self) -> BreakerRecord:

@@ -55,6 +55,5 @@ def key_state(key: PooledKey, now: float) -> KeyState:
 
 
 def key_cooldowns(key: PooledKey, now: float) -> list[KeyCooldown]:
-    """Those that run."""
-    key_id = key.id
-    return [KeyCooldown(key_id, group, c.until, c.step, c.why) for group, c in key.cooldowns.items() if c.until > now]
+    """Those that run. The id is a hash, and made only where one does."""
+    return [KeyCooldown(key.id, group, c.until, c.step, c.why) for group, c in key.cooldowns.items() if c.until > now]

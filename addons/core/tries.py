@@ -17,6 +17,7 @@ from addons.core.failures import HANDLING, Failure
 from addons.core.keypool import KeyPool, Lease, Ticket
 
 KEY_FAILURES = frozenset({"rate_limit", "quota", "auth"})
+MAY_HAVE_BEEN_DONE = frozenset({"server", "connect", "timeout"})
 JITTER = 0.25  # of a backoff, up or down, so that calls that failed together do not come back together
 
 
@@ -85,7 +86,8 @@ class _Waiting:
 class Tries:
     """The tries of one call over its candidates. `passed` says of each one that was passed over, why.
 
-    `affinity` names the conversation, asked for only where a pool has a choice; `jitter` gives a number from 0 to 1.
+    `affinity` names the conversation, asked for only where a pool has a choice; `jitter` gives a number from 0 to 1; not `repeatable` is
+    a call that makes something which would be there twice (a batch, a file).
     """
 
     def __init__(
@@ -96,8 +98,9 @@ class Tries:
         affinity: Callable[[], str | None],
         on_granted: Callable[[], None],
         jitter: Callable[[], float],
+        repeatable: bool = True,
     ) -> None:
-        self.options, self.rules = options, rules
+        self.options, self.rules, self.repeatable = options, rules, repeatable
         self.passed: dict[int, str] = {}
         self.sent, self.waited_s = 0, 0.0
         self.current: Option | None = None
@@ -108,7 +111,7 @@ class Tries:
         self._stay = False  # only the upstream of the last attempt may be tried
         self._backoffs = 0  # of the upstream that is being tried
         self._waiting: _Waiting | None = None
-        self._open = False  # is an attempt under way, of which nothing is known yet?
+        self._open = self._is_probe = False  # is an attempt under way, of which nothing is known yet? is it its breaker's probe?
 
     def start(self, now: float) -> Step:
         """The first step."""
@@ -139,15 +142,38 @@ class Tries:
         if option is None:
             return self._stop(now)
         self._open = False
+        self._tell_breaker(option, failure, now)
+        if self._is_final(option, failure):
+            self._release(now)
+            return Stop("failed")
+        if wait := self._same_again(option, failure, now):
+            return wait
+        self._stay = not self.rules.moves_on(failure)
+        self._punish(option, failure, now)
+        return self._choose(now)
+
+    def refused(self, failure: Failure, now: float) -> None:
+        """The last attempt has failed, and its answer is on its way to the client: only what it teaches counts."""
+        if self.current:
+            self._open = False
+            self._tell_breaker(self.current, failure, now)
+            self._punish(self.current, failure, now)
+
+    def _is_final(self, option: Option, failure: Failure) -> bool:
+        """The client's own fault, or its own credential's, is for the client to see, unless the configuration names the status; and a call
+        that makes something may have made it."""
+        if option.own and failure.kind == "auth":
+            return True
+        if not self.repeatable and failure.kind in MAY_HAVE_BEEN_DONE:
+            return True
+        return HANDLING[failure.kind].then == "client" and not self.rules.moves_on(failure)
+
+    @staticmethod
+    def _tell_breaker(option: Option, failure: Failure, now: float) -> None:
         if HANDLING[failure.kind].trips_breaker:
             option.breaker.failed(now, failure.kind)
         else:
             option.breaker.succeeded(now)  # it answers
-        if wait := self._same_again(option, failure, now):
-            return wait
-        self._stay = not self.rules.moves_on(failure) or (option.own and failure.kind == "auth")
-        self._punish(option, failure, now)
-        return self._choose(now)
 
     def resume(self, now: float) -> Step:
         """The wait is over, or something has been granted."""
@@ -163,6 +189,18 @@ class Tries:
             waiting.ticket.cancel(now)
             return self._choose(now)
         return self._send(next(o for o in self.options if o.pool is pool and o.model == lease.model), lease, now)
+
+    def waits_for_key(self) -> bool:
+        """Is it in a pool's queue?"""
+        return self._waiting is not None and self._waiting.ticket is not None and self._waiting.ticket.waits
+
+    def hopeless(self, now: float) -> bool:
+        """Does it wait for a key that can't be free before its deadline (since others have cooled it meanwhile)?"""
+        if self._waiting is None or not self.waits_for_key():
+            return False
+        end = self._waiting.since + self.rules.deadline_s - self.waited_s
+        free_at = [at for option in self.options if option.pool and (at := option.pool.free_at(now, option.model)) is not None]
+        return not free_at or min(free_at) > end
 
     def close(self, now: float) -> None:
         """The call has ended, however: nothing is held any more. Safe to call again."""
@@ -251,7 +289,7 @@ class Tries:
             self._backoffs = 0
         self.current, self.lease = option, lease
         self.passed.pop(option.index, None)
-        option.breaker.begin(now)
+        self._is_probe = option.breaker.begin(now)
         self._open = True
         self.sent += 1
         return Send(option, lease)
@@ -274,7 +312,7 @@ class Tries:
 
     def _abandon(self, now: float) -> None:
         """The attempt under way will tell nothing of its upstream any more."""
-        if self._open and self.current:
+        if self._open and self._is_probe and self.current:
             self.current.breaker.abandoned(now)
         self._open = False
 

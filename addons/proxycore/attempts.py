@@ -100,6 +100,8 @@ class AttemptStream(TurnpikeStream):
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, Expired):
+            if event.blocked:
+                self._heard = time.monotonic()  # it is the client that is slow: nothing more is read from the upstream meanwhile
             yield from self._on_expired()
             return
         if isinstance(event, FROM_UPSTREAM):
@@ -258,6 +260,7 @@ class AttemptStream(TurnpikeStream):
         """Ask what is to be done; without a word the client gets the failure as it came."""
         self.due = NEVER
         self.flow.metadata[FAILURE] = why
+        self._note_if_left()
         status = self._held.begin.response.status_code if self._held else None
         yield UpstreamFailedHook(UpstreamFailure(self.flow, kind, why, status, response, error))
         again = self.flow.metadata.pop(AGAIN, False)
@@ -269,14 +272,13 @@ class AttemptStream(TurnpikeStream):
         if again or self.flow.response:
             if again:
                 del self.flow.metadata[FAILURE]
-            yield from self._abandon()
+            yield from self._begin_anew()
             yield from self._next_step()
         elif self._held is not None:
             yield from self._release()
         else:
             yield from self._abandon()
             yield from super().handle_protocol_error(ResponseProtocolError(self.stream_id, why, code))
-            self._forget_attempt()
 
     def _broke_off(self, kind: FailureKind, why: str, code: ErrorCode) -> Commands:
         """A stream of which nothing has reached the client, and that will not go on: there is nothing to be released."""
@@ -301,6 +303,10 @@ class AttemptStream(TurnpikeStream):
             yield SendHttp(RequestProtocolError(self.attempt_id, "abandoned by the proxy", ErrorCode.CANCEL), self.context.server)
         self._held = None
         self._forget_attempt()
+
+    def _begin_anew(self) -> Commands:
+        """From here on another attempt is meant, which has a number of its own."""
+        yield from self._abandon()
         self.attempt_id = next(_attempt_ids)
         self._layer_streams[self.attempt_id] = self
 
@@ -334,9 +340,9 @@ class AttemptStream(TurnpikeStream):
 
     def _upstream_gone(self, event: ResponseProtocolError) -> Commands:
         waiting = self.server_state == self.state_wait_for_response_headers
-        if waiting and self._reused and not self._fresh and self._may_retry:
-            self._fresh = True  # an old connection that had died, and no failure (DESIGN §2.8)
-            yield from self._abandon()
+        if waiting and self._connection_had_died:
+            self._fresh = True
+            yield from self._begin_anew()
             yield from self._send_attempt()
         elif waiting and self.client_state == self.state_done:
             yield from self._failed("connect", event.message, event.code)
@@ -351,9 +357,12 @@ class AttemptStream(TurnpikeStream):
 
     def check_killed(self, emit_error_hook: bool) -> Commands:
         """As mitmproxy's, which looks whether the client has left while a hook ran; that it did is noted before the error is told."""
+        self._note_if_left()
+        return (yield from super().check_killed(emit_error_hook))
+
+    def _note_if_left(self) -> None:
         if any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue):
             self.flow.metadata[CLIENT_LEFT] = True
-        return (yield from super().check_killed(emit_error_hook))
 
     def flow_done(self) -> Commands:
         """As mitmproxy's."""
@@ -415,6 +424,11 @@ class AttemptStream(TurnpikeStream):
     @property
     def _may_retry(self) -> bool:
         return self._api is not None and self.client_state == self.state_done and not self.flow.request.stream
+
+    @property
+    def _connection_had_died(self) -> bool:
+        """A reused connection that is gone before any byte had died before: no failure, once more on a fresh one (DESIGN §2.8)."""
+        return self._reused and not self._fresh and self._may_retry and not self.context.server.connected
 
     @property
     def _timeouts(self) -> tuple[float, float, float]:

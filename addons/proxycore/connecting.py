@@ -6,10 +6,13 @@ The clock starts at `server_connect`, since mitmproxy may let a connection wait 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, tls
 from mitmproxy.proxy import server_hooks
+
+NAP_S = 0.1
 
 _limits: WeakKeyDictionary[connection.Client, dict[connection.Address, float]] = WeakKeyDictionary()
 
@@ -31,8 +34,16 @@ class ConnectClock:
         seconds = _limits.get(data.client, {}).get(address) if address else None
         task = asyncio.current_task()
         if seconds is not None and task is not None:
-            timer = asyncio.get_running_loop().call_later(seconds, task.cancel, f"no connection within {seconds:g} s")
-            self._timers[data.server] = timer
+            self._limit(data.server, task, seconds, seconds)
+
+    def _limit(self, server: connection.Server, task: asyncio.Task[Any], after: float, seconds: float) -> None:
+        def end() -> None:
+            if server.timestamp_start is None:  # it waits for its turn still: ended there, nobody would be told
+                self._limit(server, task, NAP_S, seconds)
+            else:
+                task.cancel(f"no connection within {seconds:g} s")
+
+        self._timers[server] = asyncio.get_running_loop().call_later(after, end)
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """TCP is there; with TLS the handshake is still to come."""

@@ -1,5 +1,6 @@
-"""Puts our stream in place, at the narrowest seams: `HttpLayer.make_stream` and `get_connection`, `ConnectionHandler.__init__` and
-`wakeup`. `broken_pins` checks the internals that all this rests on, so that an upgrade of mitmproxy fails there and nowhere else.
+"""Puts our stream in place, at the narrowest seams: `HttpLayer.make_stream` and `get_connection`, `ConnectionHandler.__init__`,
+`handle_client` and `wakeup`. `broken_pins` checks the internals that all this rests on, so that an upgrade of mitmproxy fails there
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import asyncio
 import inspect
 from collections import defaultdict
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from mitmproxy.connection import Server
 from mitmproxy.proxy import commands, events, layer
@@ -39,7 +41,12 @@ RESTS_ON: Mapping[type, Mapping[str, list[str]]] = {
         "get_connection": ["self", "event", "reuse"],
         "event_to_child": ["self", "child", "event"],
     },
-    ConnectionHandler: {"__init__": ["self", "context"], "wakeup": ["self", "request"], "open_connection": ["self", "command"]},
+    ConnectionHandler: {
+        "__init__": ["self", "context"],
+        "handle_client": ["self"],
+        "wakeup": ["self", "request"],
+        "open_connection": ["self", "command"],
+    },
 }
 """The methods that are overridden, replaced or called, with their parameters."""
 
@@ -50,6 +57,8 @@ WATCH = "turnpike_watch"
 
 _stock_init = ConnectionHandler.__init__
 _stock_wakeup = ConnectionHandler.wakeup
+_stock_handle_client = ConnectionHandler.handle_client
+_alarms: WeakKeyDictionary[ConnectionHandler, set[asyncio.Task[None]]] = WeakKeyDictionary()
 _stock_get_connection = HttpLayer.get_connection
 
 
@@ -67,22 +76,37 @@ def make_stream(self: HttpLayer, stream_id: int) -> layer.CommandGenerator[None]
 
 
 def get_connection(self: HttpLayer, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
-    """A connection that failed is tried again: mitmproxy would answer from memory as long as the client keeps its connection."""
-    failed = [server for server in self.connections if isinstance(server, Server) and server.error]
-    for server in failed:
-        if server in self.waiting_for_establishment:
-            continue
-        server.error = None
-        if server.timestamp_tcp_setup is None:  # never open, so nothing will come of it any more
+    """A connection that failed is tried again: mitmproxy would answer from memory as long as the client keeps its connection. It would
+    also keep all that have closed, with the last request of each."""
+    in_use = {stream.context.server for stream in self.streams.values()}
+    for server in [known for known in self.connections if isinstance(known, Server) and known not in self.waiting_for_establishment]:
+        never_open = server.error is not None and server.timestamp_tcp_setup is None
+        if never_open or (server.timestamp_end is not None and server not in in_use):  # nothing more will come of it
             del self.connections[server]
+        server.error = None
     yield from _stock_get_connection(self, event, reuse=reuse and not isinstance(event, GetFreshConnection))
 
 
 async def _wakeup(self: ConnectionHandler, request: commands.RequestWakeup) -> None:
-    """An alarm's moment may move while it is waited for."""
-    if isinstance(request, Alarm):
+    """An alarm's moment may move while it is waited for; and answers that are drained need it when the client has left, which ends
+    mitmproxy's own timers."""
+    if isinstance(request, Alarm) and (task := asyncio.current_task()):
+        await asyncio.sleep(0)  # a task that was begun eagerly is not in the set yet
+        self.wakeup_timer.discard(task)
+        alarms = _alarms.setdefault(self, set())
+        alarms.add(task)
+        task.add_done_callback(alarms.discard)
         await request.sleep()
+        request.blocked = self._drain_lock.locked()
     await _stock_wakeup(self, request)
+
+
+async def _handle_client(self: ConnectionHandler) -> None:
+    try:
+        await _stock_handle_client(self)
+    finally:
+        for alarm in _alarms.pop(self, ()):
+            alarm.cancel()
 
 
 def _init_handler(self: ConnectionHandler, context: Context) -> None:
@@ -114,3 +138,4 @@ def install() -> None:
     HttpLayer.get_connection = get_connection  # type: ignore[method-assign]
     ConnectionHandler.__init__ = _init_handler  # type: ignore[method-assign]
     ConnectionHandler.wakeup = _wakeup  # type: ignore[method-assign]
+    ConnectionHandler.handle_client = _handle_client  # type: ignore[method-assign]

@@ -28,7 +28,9 @@ NEVER = math.inf
 
 @dataclass
 class Expired(HttpEvent):
-    """To a stream: the moment has come that it had asked for."""
+    """To a stream: the moment has come that it had asked for. `blocked`: meanwhile a client takes nothing, so nothing is read either."""
+
+    blocked: bool = False
 
 
 class Alarm(commands.RequestWakeup):
@@ -37,6 +39,7 @@ class Alarm(commands.RequestWakeup):
     def __init__(self, due: float) -> None:
         super().__init__(0.0)  # what mitmproxy sleeps after `sleep`
         self.due = due
+        self.blocked = False
         self._moved = asyncio.Event()
 
     def move(self, due: float) -> None:
@@ -72,7 +75,7 @@ class Watch(layer.Layer):
         for stream in self._streams():
             if stream.due <= now:
                 stream.due = NEVER
-                yield ReceiveHttp(Expired(stream.stream_id))
+                yield ReceiveHttp(Expired(stream.stream_id, self._alarm.blocked))
         self._alarm = Alarm(min((stream.due for stream in self._streams()), default=NEVER))
         yield self._alarm
 

@@ -328,3 +328,60 @@ def test_every_call_ends_and_gives_all_back(keys: list[int], events: list[Any], 
     assert call.tries.waited_s <= call.rules.deadline_s + 30.0
     call.tries.close(call.now)
     assert call.in_flight() == 0
+
+
+def test_what_is_final_is_told_whatever_else_happens() -> None:
+    """Also when another call has cooled the only key meanwhile, and when the upstream stands in the route under another model too."""
+    call = Call((1,))
+    assert call.start() == "a0"
+    lease = call.tries.lease
+    assert lease
+    call.pools[0].lock_out(lease, call.now)
+    assert call.failed("request", status=400) == "failed"
+    twice = Call((1,))
+    options = [Option(n, "a", f"m{n}", twice.pools[0], twice.breakers[0]) for n in range(2)]
+    twice.tries = Tries(options, Rules(), affinity=lambda: None, on_granted=lambda: None, jitter=lambda: 0.5)
+    assert (twice.start(), twice.failed("request", status=400)) == ("a0", "failed")
+    assert twice.in_flight() == 0
+
+
+def test_an_own_credential_that_is_refused_is_not_shown_twice() -> None:
+    """Not even where its upstream stands in the route under another model too."""
+    call = Call((0,))
+    options = [Option(n, "a", f"m{n}", None, call.breakers[0], own=True) for n in range(2)]
+    call.tries = Tries(options, Rules(), affinity=lambda: None, on_granted=lambda: None, jitter=lambda: 0.5)
+    assert (call.start(), call.failed("auth", status=401)) == ("a", "failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "then"), [("server", "failed"), ("timeout", "failed"), ("connect", "failed"), ("auth", "a1"), ("quota", "a1")]
+)
+def test_what_may_have_been_done_is_not_done_again(kind: FailureClass, then: str) -> None:
+    """A call that makes something: only what was plainly refused is sent again."""
+    call = Call((2, 1))
+    call.tries.repeatable = False
+    assert (call.start(), call.failed(kind)) == ("a0", then)
+
+
+def test_an_answer_that_can_not_be_sent_again_teaches_all_the_same() -> None:
+    """The key cools, the breaker counts; nothing more is chosen."""
+    call = Call((2,))
+    assert call.start() == "a0"
+    call.tries.refused(Failure("auth", 401), call.now)
+    assert call.in_flight() == 0
+    assert call.told(call.another().start(call.now)) == "a1"
+
+
+def test_whoever_waits_in_vain_is_known() -> None:
+    """Others have cooled the key for longer than the call may wait."""
+    call = Call((1,))
+    call.pools[0].keys[0].max_concurrent = 1
+    other = call.another()
+    other.start(call.now)
+    assert call.start() == "wait"
+    assert call.tries.waits_for_key()
+    assert not call.tries.hopeless(call.now)
+    assert call.told(other.failed(Failure("auth", 401), call.now)) == "exhausted"
+    assert call.tries.hopeless(call.now)
+    assert call.later(0.1) == "exhausted"
+    assert not call.tries.waits_for_key()

@@ -312,3 +312,17 @@ async def test_nothing_is_kept_of_calls_that_have_ended(client: httpx.AsyncClien
     assert not attempts._paused
     layers = [found for found in gc.get_objects() if isinstance(found, HttpLayer) and found.context.client is retrier.flow.client_conn]
     assert [layer.streams for layer in layers] == [{}]
+
+
+async def test_a_slow_reader_is_no_silence(client: httpx.AsyncClient, retrier: Retrier, upstream: Upstream) -> None:
+    """While the client takes nothing, nothing is read from the upstream either: that is not the upstream's fault."""
+    body = b"x" * 30_000_000
+    upstream.acts = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body]
+    size = 0
+    async with client.stream("POST", "http://llm.test/v1/chat/completions", content=b"{}") as answer:
+        async for piece in answer.aiter_raw(65536):
+            if not size:
+                await asyncio.sleep(1.0)  # the limit is 0.3
+            size += len(piece)
+    assert size == len(body)
+    assert retrier.seen == [200]
