@@ -14,7 +14,7 @@ from addons.core.tries import Tries
 from addons.exchange import Exchange
 from addons.proxycore.attempts import wake
 
-SHORTEST_NAP_S, NAP_S = 0.01, 0.2  # clocks round; nobody waits longer than that for news
+SHORTEST_NAP_S, NAP_S = 0.01, 0.2  # clocks round; that a key can't be free in time is noticed as late
 
 
 class Keys:
@@ -46,8 +46,17 @@ class Keys:
         """A call waits for a key: it is served when one has cooled, and woken where none can be in time."""
         self._waiting[tries] = flow
         for pool in {option.pool for option in tries.options if option.pool}:
+            pool.on_waiting = self._news
             pool.serve(time.time())
         self._set_timer()
+
+    def _news(self, pool: KeyPool) -> None:
+        """Something has changed in a pool that calls wait for: its next key may be free earlier than was thought."""
+        at = pool.next_event(now := time.time())
+        loop = asyncio.get_running_loop()
+        if self._timer and at is not None and loop.time() + at - now < self._timer.when():
+            self._timer.cancel()
+            self._timer = loop.call_later(max(SHORTEST_NAP_S, at - now), self._tick)
 
     def _set_timer(self) -> None:
         """Once for all pools, and not later than NAP_S: what frees or cools a key while calls wait changes whom to wake, and when."""

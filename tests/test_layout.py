@@ -22,6 +22,9 @@ MIN_TESTED_LINES = 30
 WITHOUT_MODULE = {"test_layout.py", "core/test_corpus.py", "core/test_corpus_score.py", "scripts/test_setup.py"}
 """Tests of the whole tree, or of a shell script, rather than of one module."""
 
+WITHOUT_MIRROR = {"e2e", "sim", "bench"}
+"""Folders whose files test or measure several modules at once."""
+
 IMPURE = {"asyncio", "mitmproxy", "os", "pathlib", "socket", "sqlite3", "sqlite_utils", "subprocess", "tempfile", "threading", "time"}
 CLOCKS = {"now", "utcnow", "today"}
 
@@ -101,7 +104,7 @@ def test_every_test_file_has_its_module() -> None:
     strangers = []
     for test in sorted((ROOT / "tests").rglob("test_*.py")):
         place = test.relative_to(ROOT / "tests")
-        if place.parts[0] == "e2e" or place.as_posix() in WITHOUT_MODULE:
+        if place.parts[0] in WITHOUT_MIRROR or place.as_posix() in WITHOUT_MODULE:
             continue
         base = ROOT if place.parts[0] == "scripts" else ROOT / "addons"
         stem = "__init__" if test.stem == "test_init" else test.stem.removeprefix("test_")

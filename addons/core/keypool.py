@@ -4,11 +4,12 @@
       │   ╰─► cool or lock_out ──► release                 refused: the next key
       │                        ╰─► keep(Ticket)            refused, with a short wait: the same key after its cooldown
       ╰─► None ──► enqueue(Ticket) ──► on_granted          no key is free: wait for the first
-                                                           (the pool has no clock: its owner calls `serve` at `next_event`)
 
-A key is free for a model when it is not cooling for it, has fewer calls in flight than `max_concurrent`, is not at the limit of its ramp
-(`lanes.py`), and, where it was refused lately, at its pace (`pace.py`). Nobody waits while a key is free, and a new call does not
-overtake one that waits for the same model.
+The pool has no clock: whoever owns it sets a timer to `next_event` whenever `on_waiting` is called, and then calls `serve`.
+
+A key is free for a model when it is not cooling for it, has fewer calls in flight than `max_concurrent`, and is neither at the limit of its
+ramp (`lanes.py`) nor ahead of its pace (`pace.py`), which only keys have that were refused lately. Nobody waits while a key is free, and a
+new call does not overtake one that waits for the same model.
 
 A call that continues a conversation stays on its key until that key cools. Where the key is only busy, another that is free serves
 the call, since a cold prompt cache costs less than a wait; the conversation still belongs to its key.
@@ -17,7 +18,7 @@ the call, since a cold prompt cache costs less than a wait; the conversation sti
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
 from addons.core.affinity import Affinity
@@ -35,7 +36,10 @@ MODELS = 64
 
 
 class KeyPool:
-    """`keys` in the order of the file; `rotation` is one of `rotation.ROTATIONS`. One thread only."""
+    """`keys` in the order of the file; `rotation` is one of `rotation.ROTATIONS`. One thread only.
+
+    `on_waiting` is called when calls wait, or still wait after something has changed: `next_event` may have become another.
+    """
 
     def __init__(self, keys: Sequence[PooledKey], rotation: str) -> None:
         self.keys, self.rotation = list(keys), rotation
@@ -45,6 +49,7 @@ class KeyPool:
         self._groups = QuotaGroups()
         self._affinity = Affinity()
         self._line = Line()
+        self.on_waiting: Callable[[KeyPool], None] | None = None
         self._state = 0  # changes whenever a key may have become free other than by time
         for key in self.keys:
             key.holders.add(self)
@@ -53,8 +58,6 @@ class KeyPool:
         """A key for a call to `model`, None if none is free. `affinity` names the conversation that the call continues."""
         if self._line:
             self.serve(now)
-            if self._line.waits_for(model):
-                return None
         return self._lease(now, model, affinity)
 
     def release(self, lease: Lease, now: float) -> None:
@@ -132,15 +135,17 @@ class KeyPool:
                 ticket.grant(self, granted, now)
             else:
                 blocked.add(model)
+        if self._line and self.on_waiting:
+            self.on_waiting(self)
 
     def next_event(self, now: float) -> float | None:
         """When to call `serve` next; None if nobody waits for time to pass."""
         times = [self._lanes_for(model, now).opens_at(now, self._state) for model in self._line.models()]
-        first = min([*times, self._line.next_end()], default=inf)
+        first = min(*times, self._line.next_end(), inf)
         return None if first == inf else max(now, first)
 
     def states(self, now: float) -> list[KeyState]:
-        """What is known of each key, in their order, without their values."""
+        """What is known of each key, in their order."""
         return [key_state(key, now) for key in self.keys]
 
     def snapshot(self, now: float) -> list[KeyCooldown]:
@@ -159,22 +164,17 @@ class KeyPool:
 
     def adopt(self, old: KeyPool) -> None:
         """Go on from what was known before the configuration changed: a key that stayed keeps its state, and its leases count.
-
-        Calls that still use the old pool may go on, also those that wait in it: both know what happens to the keys that they share.
-        """
+        Calls that use the old pool, or wait in it, may go on: both know what happens to the keys that they share."""
         stayed = {key.value: key for key in old.keys}
         for place, key in enumerate(self.keys):
             if known := stayed.pop(key.value, None):
                 known.configure(key)
-                key.holders.discard(self)
                 known.holders.add(self)
                 self.keys[place] = known
-            else:
-                key.turns = old._turn.turns
         self._lanes.clear()
         self._affinity = old._affinity.among(set(self.keys))
         self._groups, self._switched_at = old._groups.copy(), dict(old._switched_at)
-        self._turn = Turn(old._turn.place, old._turn.turns)
+        self._turn, self.on_waiting = Turn(old._turn.place, old._turn.turns), old.on_waiting
 
     def loosened(self, now: float) -> None:
         """A key may have become free."""
@@ -212,8 +212,8 @@ class KeyPool:
         if len(self._lanes) >= MODELS:
             self._forget(next(iter(self._lanes)))
         groups = self._groups.groups(model)
-        lanes = self._lanes[model] = Lanes([lane_of(key, model, groups, now) for key in self.keys])
-        return lanes
+        self._lanes[model] = Lanes([lane_of(key, model, groups, now) for key in self.keys])
+        return self._lanes[model]
 
     def _forget(self, model: str) -> None:
         """Cooldowns stay known, ramps and paces do not."""
@@ -233,16 +233,15 @@ class KeyPool:
         for other in self.keys if self._groups.learn(group, model) else ():
             self._cool(other, group, now)
         self._cool(key, group, now)
-        lane = key.lanes[model]
+        lane = lane_of(key, model, (), now)
         if lease.lane is lane:
             lane.stay(lease)
         return lane.until
 
     def _cool(self, key: PooledKey, group: str, now: float) -> None:
         """The lanes that a cooldown concerns."""
-        if group not in key.cooldowns:
-            return
-        for model in list(key.lanes) if group in (WHOLE_KEY, LOCKED) else self._groups.models(group):
+        models = list(key.lanes) if group in (WHOLE_KEY, LOCKED) else self._groups.models(group)
+        for model in models if group in key.cooldowns else ():
             if lane := key.lanes.get(model):
                 switched = lane.cool(now, key.cooldowns[group].until)
                 for pool in key.holders:

@@ -59,7 +59,7 @@ class Lane:
     def admit(self, model: str, now: float, switched_at: float) -> Lease:
         """A lease of it; whether it is free, the caller has seen. `switched_at`: when a key last began to cool for this model."""
         key = self.key
-        if not self.in_flight and now - switched_at < LATELY_S <= now - self.succeeded_at and self.limit == UNLIMITED:
+        if not self.in_flight and now - switched_at < LATELY_S <= now - self.succeeded_at:
             self._begin_ramp()
         if self.limit < UNLIMITED and not self.unanswered:
             self.doubles_at = now + PATIENCE_S
@@ -113,10 +113,12 @@ class Lane:
 
     def stay(self, lease: Lease) -> None:
         """A call that was refused still holds its lease: it counts in the ramp after the cooldown, when it is sent again."""
-        if not lease.returned and lease.ramp != self.ramp:
+        if lease.returned:
+            return
+        self.pace.sent += 1
+        if lease.ramp != self.ramp:
             lease.ramp = self.ramp
             self.unanswered += 1
-            self.pace.sent += 1
             self.doubles_at = self.until + PATIENCE_S
 
     def _answered(self, lease: Lease) -> bool:

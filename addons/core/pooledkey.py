@@ -29,14 +29,14 @@ class Holder(Protocol):
         """A key has no lane any more for a model."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PooledKey:
     """`value` is the secret, and in no repr. Lower `priority` is preferred; `max_concurrent` None: as many calls as come.
 
     The rest is state: `used` counts leases, `events` orders leases and cooldowns, `cooldowns` is by group, `lanes` by model.
     """
 
-    value: str = field(repr=False)
+    value: str
     hint: str | None
     label: str
     weight: float = 1.0
@@ -44,12 +44,15 @@ class PooledKey:
     max_concurrent: int | None = None
     in_flight: int = field(default=0, init=False)
     used: int = field(default=0, init=False)
-    turns: int = field(default=0, init=False, repr=False)
-    credit: float = field(default=0.0, init=False, repr=False)
-    events: int = field(default=0, init=False, repr=False)
-    cooldowns: dict[str, Cooldown] = field(default_factory=dict, init=False, repr=False)
-    lanes: dict[str, Lane] = field(default_factory=dict, init=False, repr=False)
-    holders: WeakSet[Holder] = field(default_factory=WeakSet, init=False, repr=False)
+    turns: int = field(default=0, init=False)
+    credit: float = field(default=0.0, init=False)
+    events: int = field(default=0, init=False)
+    cooldowns: dict[str, Cooldown] = field(default_factory=dict, init=False)
+    lanes: dict[str, Lane] = field(default_factory=dict, init=False)
+    holders: WeakSet[Holder] = field(default_factory=WeakSet, init=False)
+
+    def __repr__(self) -> str:
+        return f"PooledKey({self.label}, in_flight={self.in_flight}, used={self.used})"
 
     @property
     def id(self) -> str:

@@ -103,9 +103,6 @@ class Line:
         """Those that somebody waits for."""
         return [model for model in list(self._by_model) if self._living(model)]
 
-    def waits_for(self, model: str) -> bool:
-        return bool(self._living(model))
-
     def next_end(self) -> float:
         """When the first of those that keep a key is put in line (inf: there is none)."""
         while self._keeping and not self._keeping[0][2].waits:

@@ -37,8 +37,8 @@ def used(pool: KeyPool, now: float, times: int, model: str = "m") -> str:
 
 def free(pool: KeyPool, now: float, model: str = "m") -> str:
     """The labels of the calls that could start at once; they are all ended again."""
-    leases = []
-    while (lease := pool.lease(now, model)) and len(leases) < 50:
+    leases: list[Lease] = []
+    while len(leases) < 50 and (lease := pool.lease(now, model)):
         leases.append(lease)
     for lease in leases:
         pool.release(lease, now)

@@ -1,4 +1,4 @@
-"""Ramps: how many calls at once a key gets that has just been refused, or that takes over from one that was."""
+"""How many calls a key gets that has just been refused, or that takes over from one that was: the ramp, and the pace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from addons.core.keypool import KeyPool, Lease
 from addons.core.lanes import LATELY_S, PATIENCE_S, RAMP_SUCCESSES
-from tests.core.pools import free, leased, make_pool, used
+from tests.core.pools import free, leased, make_pool, used, waiting
 
 NOW = 1_000_000.0
 
@@ -21,10 +21,10 @@ def refuse(pool: KeyPool, now: float, seconds: float | None = 20, model: str = "
 
 def climb(pool: KeyPool, now: float) -> list[int]:
     """How many calls at once are let in, round by round, each succeeding at once."""
-    sizes = []
+    sizes: list[int] = []
     while len(sizes) < 6:
-        leases = []
-        while (lease := pool.lease(now, "m")) and len(leases) < 200:
+        leases: list[Lease] = []
+        while len(leases) < 200 and (lease := pool.lease(now, "m")):
             leases.append(lease)
         for lease in leases:
             pool.succeeded(lease, now)
@@ -174,6 +174,25 @@ def test_kept_leases_do_not_hold_a_key_for_ever() -> None:
     assert pool.lease(NOW + 2 + PATIENCE_S, "m")
 
 
+def test_a_cooldown_of_the_whole_key_puts_the_ramp_off() -> None:
+    """It begins when the key comes back for the model, not before."""
+    pool = make_pool("a")
+    kept, other = leased(pool, NOW), leased(pool, NOW, "other")
+    pool.cool(kept, NOW, 2)
+    pool.cool(other, NOW, 60, "*")
+    assert not pool.lease(NOW + 60, "m")
+    assert pool.lease(NOW + 60 + PATIENCE_S, "m")
+
+
+def test_a_refusal_of_a_call_that_has_ended_holds_no_place() -> None:
+    """It may be told after the key was given back."""
+    pool = make_pool("a")
+    lease = leased(pool, NOW)
+    pool.release(lease, NOW)
+    pool.cool(lease, NOW, 2)
+    assert free(pool, NOW + 2) == "a"
+
+
 def test_a_longer_cooldown_puts_the_ramp_off() -> None:
     """It begins when the key comes back, not before."""
     pool = make_pool("a")
@@ -195,3 +214,63 @@ def test_a_refusal_after_the_answer_began_is_a_refusal() -> None:
     pool.release(lease, NOW)
     assert (lease.lane.unanswered, lease.lane.in_flight) == (0, 0)
     assert free(pool, NOW + 2) == "a"
+
+
+def refused_twice(pool: KeyPool) -> float:
+    """Between two refusals, 10 s apart, a key has accepted ten calls, one after the other. Gives the time when it comes back."""
+    refuse(pool, NOW, 2)
+    now = NOW + 2
+    for _ in range(10):
+        lease = leased(pool, now)
+        pool.succeeded(lease, now := now + 0.8)
+        pool.release(lease, now)
+    refuse(pool, now, 2)
+    return now + 2
+
+
+def test_calls_keep_to_the_pace() -> None:
+    """A key that accepts one call a second gets no more, though its ramp would let in others; who waits is told when."""
+    pool = make_pool("a", max_concurrent=1)
+    back = refused_twice(pool)
+    used(pool, back, 1)
+    assert pool.lease(back + 0.9, "m") is None
+    assert not pool.exhausted(back + 0.9, "m") and pool.free_at(back + 0.9, "m") == back + 0.9
+    ticket = waiting(pool, back + 0.9)
+    assert pool.next_event(back + 0.9) == pytest.approx(back + 1)
+    pool.serve(back + 1)
+    assert ticket.lease
+
+
+def test_calls_that_were_refused_are_not_counted() -> None:
+    """Of the calls that are sent together before the key is known to cool."""
+    pool = make_pool("a")
+    refuse(pool, NOW, 2)
+    used(pool, NOW + 2, 10)
+    leases = [leased(pool, NOW + 12) for _ in range(5)]
+    for lease in leases:
+        pool.cool(lease, NOW + 12, 2)
+    for lease in leases:
+        pool.release(lease, NOW + 12)
+    pace = leased(pool, NOW + 14).lane.pace
+    assert pace.rate == pytest.approx(10 / 2)  # nobody wanted the key for the rest of the time
+
+
+def test_time_at_a_limit_is_not_idle() -> None:
+    """A key that was full until now was wanted until now."""
+    for pool, end in ((make_pool("a", max_concurrent=1), KeyPool.release), (make_pool("a"), KeyPool.succeeded)):
+        refuse(pool, NOW, 2)
+        lease = leased(pool, NOW + 2)
+        end(pool, lease, NOW + 5)
+        assert lease.lane.pace.wanted_at == NOW + 5
+
+
+def test_the_pace_begins_with_the_end_of_the_cooldown() -> None:
+    """Also where that was put off: it has not been without refusals meanwhile."""
+    pool = make_pool("a", max_concurrent=1)
+    back = refused_twice(pool)
+    lease = leased(pool, back - 2, "other")
+    pool.cool(lease, back - 2, 60, "*")
+    pool.release(lease, back - 2)
+    used(pool, back + 58, 1)
+    assert pool.lease(back + 58.9, "m") is None
+    assert pool.lease(back + 59, "m")

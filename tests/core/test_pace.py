@@ -74,6 +74,16 @@ def test_time_in_which_nobody_wanted_the_key_does_not_count() -> None:
     assert pace.rate == pytest.approx(8 / (2 + 8 * 0.5))
 
 
+def test_time_in_which_the_pace_held_calls_back_does() -> None:
+    """It was not for want of calls that few were sent."""
+    pace = learned(calls=10, gap_s=0.8)
+    for _ in range(5):
+        pace.send(now := pace.next_at)
+    pace.refused(now, now + 1)
+    pace.send(now + 1)
+    assert 0.8 < pace.rate < 1.2
+
+
 def test_calls_that_are_refused_later_do_not_count() -> None:
     """The answers to calls that were sent together come one after the other."""
     pace = learned(calls=10, gap_s=0.8)
@@ -112,8 +122,7 @@ def test_a_long_cooldown_is_no_matter_of_rate(rest_s: float) -> None:
 def test_what_lies_far_back_is_forgotten() -> None:
     """A refusal after a long time is a first one."""
     pace = learned(calls=10, gap_s=0.8)
-    pace.send(pace.next_at)
-    later = NOW + 2 * FORGET_S
+    later = work(pace, pace.next_at, calls=200, gap_s=2 * FORGET_S / 200)
     pace.refused(later, later + 2)
     pace.send(later + 2)
     assert pace.rate == 0

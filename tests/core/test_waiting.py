@@ -38,7 +38,8 @@ def test_first_come_first_served() -> None:
 def test_a_free_key_is_granted_at_once() -> None:
     """There is nothing to wait for."""
     pool, log = make_pool("a"), list[Ticket]()
-    assert log == [ticket := waiting(pool, NOW, log=log)] or ticket.lease
+    ticket = waiting(pool, NOW, log=log)
+    assert log == [ticket]
 
 
 def test_a_new_call_does_not_overtake() -> None:
@@ -155,6 +156,27 @@ def test_nobody_waits_for_who_has_gone() -> None:
     assert pool.keys[0].in_flight == 0
 
 
+def test_the_owner_is_told_when_to_set_its_timer() -> None:
+    """When somebody has to wait, and when something has changed while somebody waits; a reload goes on with it."""
+    pool, told = make_pool("a", max_concurrent=1), list[KeyPool]()
+    pool.on_waiting = told.append
+    lease = leased(pool, NOW)
+    pool.release(lease, NOW)
+    lease = leased(pool, NOW)
+    assert not told
+    waiting(pool, NOW)
+    other = waiting(pool, NOW)
+    assert told == [pool] * 2
+    pool.release(lease, NOW)
+    assert told == [pool] * 3
+    other.cancel(NOW)
+    new = make_pool("b")
+    new.adopt(pool)
+    new.cool(kept := leased(new, NOW), NOW, 5)
+    new.keep(Ticket("m", None, lambda _: None), kept, NOW)
+    assert told == [pool, pool, pool, new]
+
+
 def keep(pool: KeyPool, count: int, seconds: float, log: list[Ticket]) -> list[Ticket]:
     """So many calls on the first key are refused, and wait with it."""
     leases = [leased(pool, NOW) for _ in range(count)]
@@ -170,8 +192,8 @@ def test_who_keeps_a_key_gets_it_again() -> None:
     """After the cooldown and not before, ahead of those that hold none."""
     pool, log = make_pool("a"), list[Ticket]()
     (kept,) = keep(pool, 1, 5, log)
-    other = waiting(pool, NOW, log=log)
     assert pool.next_event(NOW) == NOW + 5
+    other = waiting(pool, NOW, log=log)
     assert pool.keys[0].in_flight == 1
     pool.serve(NOW + 4.9)
     assert not log
@@ -184,8 +206,10 @@ def test_who_keeps_a_key_gets_it_again() -> None:
 
 def test_who_keeps_a_key_waits_also_while_another_is_free() -> None:
     """That is what keeping means: its prompts are cached there."""
-    pool, log = make_pool("ab"), list[Ticket]()
+    pool, log = make_pool("ab", "round_robin"), list[Ticket]()
     (kept,) = keep(pool, 1, 5, log)
+    pool.serve(NOW + 1)
+    assert kept.waits
     pool.serve(NOW + 5)
     assert kept.lease and kept.lease.key.label == "a"
 
@@ -218,3 +242,41 @@ def test_a_key_that_is_kept_is_given_back() -> None:
     pool.serve(NOW + 5)
     first.cancel(NOW + 6)
     assert pool.keys[0].in_flight == 0
+
+
+def test_a_key_that_is_kept_for_longer_is_free_for_other_models() -> None:
+    """The cooldown was extended meanwhile: the wait was for what was known, and the place goes to others."""
+    pool, log = make_pool("a", max_concurrent=2), list[Ticket]()
+    late = leased(pool, NOW)
+    (kept,) = keep(pool, 1, 5, log)
+    pool.cool(late, NOW, 60)
+    other = waiting(pool, NOW, "other", log=log)
+    assert other.waits
+    pool.serve(NOW + 5)
+    assert log == [other] and kept.waits
+    assert pool.next_event(NOW + 5) == NOW + 60
+
+
+def test_a_key_that_is_kept_is_given_back_for_one_of_another_pool() -> None:
+    """A call that waits with its key may wait for others' keys too."""
+    pool, elsewhere, log = make_pool("a"), make_pool("b", max_concurrent=1), list[Ticket]()
+    busy = leased(elsewhere, NOW)
+    (kept,) = keep(pool, 1, 5, log)
+    elsewhere.enqueue(kept, NOW)
+    elsewhere.release(busy, NOW + 1)
+    assert kept.lease and kept.lease.key.label == "b"
+    assert pool.keys[0].in_flight == 0 and pool.next_event(NOW + 1) is None
+
+
+def test_no_pool_gives_away_the_key_of_another() -> None:
+    """Though it is the one that the call kept."""
+    pool, elsewhere, log = make_pool("a"), make_pool("b", max_concurrent=1), list[Ticket]()
+    busy, late = leased(elsewhere, NOW), leased(pool, NOW)
+    (kept,) = keep(pool, 1, 5, log)
+    pool.cool(late, NOW, 20)
+    pool.release(late, NOW)
+    elsewhere.enqueue(kept, NOW)
+    pool.serve(NOW + 5)
+    assert kept.waits
+    elsewhere.release(busy, NOW + 20)
+    assert kept.lease and kept.lease.key.label == "b"
