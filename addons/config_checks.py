@@ -82,6 +82,11 @@ def _hosts(config: Config) -> Iterator[Problem]:
 
 
 def _routes(config: Config) -> Iterator[Problem]:
+    names: dict[str, int] = {}
+    for number, route in enumerate(config.routes):
+        first = names.setdefault(route.name.casefold(), number)
+        if first != number:
+            yield Problem(("routes", number, "name"), f"is the name of routes.{first} already; clients choose routes by name")
     for number, route in enumerate(config.routes):
         if not route.to and normal(route.name) not in READY_MADE_BY_NAME:
             known = " and ".join(READY_MADE)
@@ -98,13 +103,16 @@ def _routes(config: Config) -> Iterator[Problem]:
 def _probes(config: Config) -> Iterator[Problem]:
     for name, upstream in config.upstreams.items():
         if upstream.probe and upstream.base_url is None:
-            yield Problem(("upstreams", name, "probe"), "has nowhere to go; write a base_url beside it")
+            yield Problem(("upstreams", name, "probe"), "that asks at a base_url, but there is none: write a base_url beside it")
         elif upstream.probe and not _PATH.fullmatch(upstream.probe.path):
             yield Problem(("upstreams", name, "probe", "path"), "should be a path that begins with /, e.g. /v1/models")
 
 
 def doubts(config: Config) -> Iterator[str]:
-    """What may be a mistake and may be none, a line each: keys that do not look like their provider's, at the provider's own hosts."""
+    """What may be a mistake and may be none, a line each: sources of keys that give none, keys that do not look like their provider's."""
+    for name, upstream in config.upstreams.items():
+        if upstream.keys and name in config.secrets and not config.secrets[name]:
+            yield f"upstreams.{name}.keys: none of the variables that it names is set, so it has no key; clients' own credentials go there"
     for name, secrets in config.secrets.items():
         upstream = config.upstreams[name]
         for secret in secrets:

@@ -51,6 +51,8 @@ class Document:
         """What is written there; `_MISSING` where nothing is."""
         value: Any = self.tree
         for step in loc:
+            if isinstance(value, str):
+                return value  # a single text where a list is meant
             try:
                 value = value[step]
             except (KeyError, IndexError, TypeError):
@@ -83,7 +85,7 @@ def read_document(path: Path, name: str, environ: Mapping[str, str]) -> Document
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
-        raise ConfigError(f"{name}: no such file; name one with --set turnpike_config=PATH or TURNPIKE_CONFIG", [path]) from None
+        raise ConfigError(f"{name}: no such file; name one with --config, --set turnpike_config=PATH or TURNPIKE_CONFIG", [path]) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8", [path]) from None
     except OSError as error:

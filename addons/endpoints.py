@@ -12,7 +12,7 @@ from addons.catalogue import Catalogue
 from addons.estimates import Estimates
 from addons.exchange import exchange_of
 from addons.metrics import exposition
-from addons.quotas import details, summary
+from addons.quotas import details, reset, summary
 from addons.state import State
 
 READS_BODY = ("/v1/token-count", "/v1/cost-estimate")
@@ -40,6 +40,7 @@ class Endpoints:
             ("GET", f"{prefix}/v1/models"): self.catalogue.models,
             ("POST", f"{prefix}/v1/models/refresh"): self.catalogue.refresh,
             ("GET", f"{prefix}/v1/quota-stats"): self._quota_stats,
+            ("POST", f"{prefix}/v1/quota-stats/reset"): self._quota_reset,
             ("POST", f"{prefix}/v1/token-count"): self.estimates.token_count,
             ("POST", f"{prefix}/v1/cost-estimate"): self.estimates.cost_estimate,
         }
@@ -83,6 +84,20 @@ class Endpoints:
     def _upstreams(self, flow: http.HTTPFlow) -> None:
         listed = [{"name": u.name, "provider": u.provider, "default": u.default} for u in self.state.config.upstreams.values()]
         answer_json(flow, 200, {"object": "list", "data": listed})
+
+    def _quota_reset(self, flow: http.HTTPFlow) -> None:
+        """`?upstream=NAME` (may be repeated) or all. For this machine only: keys that a provider has refused are used again."""
+        exchange = exchange_of(flow)
+        names = flow.request.query.get_all("upstream")
+        unknown = [name for name in names if name not in self.state.config.upstreams]
+        if exchange is None or not exchange.may_use_keys:
+            refuse(flow, exchange, 403, "not_allowed", "keys are reset from this machine only")
+        elif unknown:
+            refuse(
+                flow, exchange, 400, "upstream_not_found", f"no upstream is named {unknown[0]!r}", known=list(self.state.config.upstreams)
+            )
+        else:
+            answer_json(flow, 200, {"reset": reset(self.state, names, time.time())})
 
     def _quota_stats(self, flow: http.HTTPFlow) -> None:
         answer_json(flow, 200, {"object": "list", "data": details(self.state, time.time())})

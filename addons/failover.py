@@ -40,6 +40,8 @@ from addons.state import State
 logger = logging.getLogger(__name__)
 
 FIRST_ERROR_STATUS = 400
+WHY = {"auth": "was refused by the provider", "quota": "has spent its quota", "rate_limit": "is rate limited"}
+MAX_TOLD = 5
 
 
 class Failover:
@@ -171,7 +173,8 @@ class Failover:
         elif problem and step.reason == "unusable":
             refuse(flow, exchange, 400, problem, "; ".join(tries.passed.values()))
         elif step.reason == "unusable":
-            refuse(flow, exchange, 503, "no_upstream_available", self._why_none(exchange, tries))
+            never = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs would send it twice more
+            refuse(flow, exchange, 503, "no_upstream_available", self._why_none(exchange, tries), headers=never)
 
     def _prepare(self, flow: http.HTTPFlow, exchange: Exchange, step: Send) -> None:
         """Build the attempt from the client's request, and note it. Raises NotSpoken and UndecodableBody."""
@@ -212,6 +215,7 @@ class Failover:
         nobodys = found.kind == "auth" and tries.lease is None and exchange.refused_with is not None  # went without any credential
         if failure.response is not None and not nobodys:
             exchange.refused_with = failure.response
+        self._log(exchange, tries, found)
         step = tries.failed(found, now)
         self.state.health_changed()
         if RETRIES not in flow.metadata:  # its body is gone
@@ -222,6 +226,13 @@ class Failover:
         self._take(flow, exchange, tries, step)
         if isinstance(step, Stop) and step.reason == "failed":
             self._give_failure(failure, exchange, found, text)
+
+    @staticmethod
+    def _log(exchange: Exchange, tries: Tries, found: Failure) -> None:
+        """A key that is refused, or has spent its quota, is news; a limit is everyday."""
+        if tries.lease and found.kind in ("auth", "quota"):
+            key, upstream = tries.lease.key, exchange.record.upstream
+            logger.warning("key …%s of %s (%s) %s: it rests, the next one is tried", key.hint or "", upstream, key.label, WHY[found.kind])
 
     # Answers ------------------------------------------------------------------------------------------------------------
 
@@ -248,10 +259,19 @@ class Failover:
             for a in attempts
         ]
         seconds = max(1, math.ceil(step.retry_after_s or 0))
-        message = f"all keys are cooling, locked or in use; try again in {seconds} s"
+        message = f"{self._why_no_key(exchange)}; try again in {seconds} s"
         outcome: Outcome = "error" if attempts else "blocked"
         headers = {"Retry-After": str(seconds)}
         refuse(flow, exchange, 503, "all_keys_exhausted", message, outcome=outcome, headers=headers, attempts=told)
+
+    def _why_no_key(self, exchange: Exchange) -> str:
+        """Upstream by upstream, and of each key what the provider said last."""
+        tries, now = exchange.tries, time.time()
+        told = []
+        for pool, upstream in {option.pool: option.upstream for option in (tries.options if tries else ()) if option.pool}.items():
+            keys = [f"…{key.hint or ''} {WHY.get(key.cooldowns[0].why, 'rests')}" for key in pool.states(now) if key.cooldowns]
+            told.append(f"no key of {upstream} is free" + (f" ({', '.join(keys[:MAX_TOLD])})" if keys else ", all are in use"))
+        return "; ".join(told) or "no key is free"
 
     @staticmethod
     def _why_none(exchange: Exchange, tries: Tries) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from addons.core.breaker import Breaker
@@ -17,12 +18,28 @@ def summary(state: State, now: float) -> dict[str, dict[str, Any]]:
     """
     return {
         name: {
-            "state": f"failing: {breaker.last_failure}" if breaker.failures else "ok",
+            "state": _state(breaker, counts := _counted(state.pools[name].states(now))),
             "breaker": breaker.state(now),
-            **_counted(state.pools[name].states(now)),
+            **counts,
         }
         for name, breaker in state.breakers.items()
     }
+
+
+def _state(breaker: Breaker, counts: dict[str, int]) -> str:
+    if breaker.failures:
+        return f"failing: {breaker.last_failure}"
+    return "no free key" if counts["keys"] and not counts["free"] else "ok"
+
+
+def reset(state: State, names: Collection[str], now: float) -> list[str]:
+    """Let all keys of these upstreams (none named: of all) be used again, and close their breakers; gives their names."""
+    chosen = [name for name in state.config.upstreams if not names or name in names]
+    for name in chosen:
+        state.pools[name].forgive(now)
+        state.breakers[name].succeeded(now)
+    state.health_changed()
+    return chosen
 
 
 def _counted(keys: list[KeyState]) -> dict[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,11 +17,13 @@ from addons.core.attempt import Request, content_encoding, without_own
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import read_string
 from addons.core.providers import PROVIDERS, Api
-from addons.core.routes import ROUTE_HEADER, CallFacts, Plan, UnknownRoute
+from addons.core.routes import ROUTE_HEADER, CallFacts, Plan, UnknownRoute, needs_model_data
 from addons.core.routing import Decision, Surroundings, decide
 from addons.core.strategies import Measures, TypicalCosts
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
+
+LOADING_S = 5.0  # it takes a third of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,12 @@ class Router:
         self._last: _Prepared | None = None
         self._costs: TypicalCosts | None = None
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Decide for a call, readdress a side call that came by base URL."""
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Decide for a call, readdress a side call that came by base URL. Who asks for a route by its name before what is known of models
+        has been loaded waits for that: decided without prices, the dearest upstream may be the first."""
         exchange = exchange_of(flow)
         if exchange is None or flow.response:
-            return
+            return None
         if flow.request.headers.get("upgrade", "").lower() == "websocket" and exchange.kind == "call" and self._refuses_websocket(exchange):
             self.state.counts["websockets_refused"] += 1
             exchange.kind = "side"  # a handshake that the client repeats as a POST is no call
@@ -52,10 +57,25 @@ class Router:
             flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))
             if exchange.base_url_call:
                 self._readdress(flow, exchange)
+        elif not self.state.models.loaded and self._needs_tables(flow.request.headers.get(ROUTE_HEADER), exchange.config):
+            return self._loaded()
+        return None
 
-    def request_stream(self, flow: http.HTTPFlow) -> None:
+    def request_stream(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """The same for a body that is not held: routes that name a model do not match."""
-        self.request(flow)
+        return self.request(flow)
+
+    def _needs_tables(self, name: str | None, config: Config) -> bool:
+        try:
+            return name is not None and needs_model_data(self._prepared(config).plan.named(name))
+        except UnknownRoute:
+            return False  # which `decide` tells the client
+
+    async def _loaded(self) -> None:
+        self.state.models.want()
+        thread = self.state.models.loading
+        if thread:
+            await asyncio.to_thread(thread.join, LOADING_S)
 
     def decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request) -> Decision:
         """The candidates of a call, noted in its record. An unknown `X-Turnpike-Route` is refused: there are no candidates then."""

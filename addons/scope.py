@@ -169,6 +169,7 @@ LOCAL_BELOW_PREFIX = {
     ("GET", "/v1/models"),
     ("POST", "/v1/models/refresh"),
     ("GET", "/v1/quota-stats"),
+    ("POST", "/v1/quota-stats/reset"),
 }
 
 

@@ -193,9 +193,10 @@ def _log_call(call: StoredCall) -> None:
     tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row.get("tokens_source") else "tokens unknown"
     cost = f" ${row['cost_usd']:.6f}" if row.get("cost_usd") is not None else ""
     model = row.get("response_model") or row.get("served_model") or row.get("model") or row.get("api")
+    tries = f", {len(call.attempts)} tries" if len(call.attempts) > 1 else ""
     why = f": {str(row.get('error'))[:200]}" if row.get("error") and row.get("outcome") != "ok" else ""
     logger.info(
-        "%s %s %s %s %s, %s%s, %.0f ms%s",
+        "%s %s %s %s %s, %s%s, %.0f ms%s%s",
         row["id"],
         row["upstream"] or "-",
         model,
@@ -204,6 +205,7 @@ def _log_call(call: StoredCall) -> None:
         tokens,
         cost,
         row["duration_ms"] or 0,
+        tries,
         why,
     )
 

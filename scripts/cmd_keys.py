@@ -19,13 +19,16 @@ from addons.keyvault import VaultFile
 from scripts.keyprompts import passphrase_of, read_key, sources_of
 from scripts.keytable import HEADINGS, columns, listed_keys, shown_hint, unused, users_of
 from scripts.progress import progress
-from scripts.running import load_config
+from scripts.running import load_config, running_proxy
+
+FIRST_ERROR_STATUS = 400
 
 EPILOG = """\b
 Examples:
   turnpike keys add openai-main           # asks for the key, and keeps it in data/keys.vault
   turnpike keys list
   turnpike keys test openai
+  turnpike keys reset openai              # use its keys again at once, whatever cools
 """
 ADD_EPILOG = """\b
 Examples:
@@ -124,7 +127,10 @@ def list_keys(*, config: Path | None) -> None:
     try:
         idle = unused(settings, sources)
     except SourceError as error:
-        raise click.ClickException(str(error)) from error
+        if any(source.vault for source in settings.sources):
+            raise click.ClickException(str(error)) from error
+        click.echo(f"note: {settings.vault.file} is there, but nothing names it, and it can't be opened: {error}", err=True)
+        return
     if idle:
         click.echo(f"in {settings.vault.file}, but named nowhere: {', '.join(f'{key.label} ({shown_hint(key)})' for key in idle)}")
 
@@ -157,6 +163,27 @@ def test(*, config: Path | None, timeout_s: float, upstreams: tuple[str, ...]) -
     _echo_table([("upstream", "key", "hint", "result", "note"), *rows])
     if any(found.dead for found in results):
         raise click.exceptions.Exit(1)
+
+
+@command.command("reset", epilog="Example: turnpike keys reset openai")
+@config_option
+@click.option("--proxy", metavar="URL", help="The running proxy, where it is not at the configured address.")
+@click.argument("upstreams", nargs=-1, metavar="[UPSTREAM…]")
+def reset(*, config: Path | None, proxy: str | None, upstreams: tuple[str, ...]) -> None:
+    """Lets keys that cool be used again at once. Of these upstreams or of all, in the running proxy; also closes breakers."""
+    settings = load_config(config)
+    address = running_proxy(settings, proxy)
+    import httpx  # noqa: PLC0415 # as above
+
+    url = f"{address.url}{settings.proxy.prefix}/v1/quota-stats/reset"
+    try:
+        answer = httpx.post(url, params={"upstream": list(upstreams)}, timeout=10, trust_env=False)
+        told = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise click.ClickException(f"the proxy at {address.url} gave no answer: {type(error).__name__}") from error
+    if answer.status_code >= FIRST_ERROR_STATUS:
+        raise click.ClickException(str(told.get("error", {}).get("message", answer.status_code)))
+    click.echo(f"reset: {', '.join(told['reset']) or 'nothing'}")
 
 
 def _misfits(settings: Config, name: str, provider: str | None, key: str) -> Iterable[str]:

@@ -174,10 +174,11 @@ class Journey:
 
     def fail(self, flow: http.HTTPFlow, why: str, kind: FailureKind = "connect", response: http.Response | None = None) -> None:
         """An attempt failed; what the rooms answer ends the call, as in the HTTP layer."""
-        flow.metadata[FAILURE] = why
+        if kind in ("connect", "timeout"):
+            flow.metadata[FAILURE] = why
         self.hook("upstream_failed", UpstreamFailure(flow, kind, why, response.status_code if response else None, response))
         if flow.metadata.pop(AGAIN, False):
-            del flow.metadata[FAILURE]
+            flow.metadata.pop(FAILURE, None)
             return
         if flow.response is None:
             flow.response = response

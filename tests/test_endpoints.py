@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,3 +128,26 @@ def test_local_answers_have_no_row_and_calls_no_local_answer(journey: Journey) -
     assert exchange(local).kind == "local"
     assert not journey.recorder.live
     assert journey.send(call()).response is None
+
+
+def test_keys_can_be_reset(make_journey: MakeJourney) -> None:
+    """All, or one upstream's; an unknown one is named, and peers from elsewhere may not."""
+    journey = make_journey(UPSTREAMS, {"OPENAI_KEY": new_key(), "ANTHROPIC_KEY": new_key()})
+    for name in ("openai", "anthropic"):
+        lease = journey.state.pools[name].lease(time.time(), "m")
+        assert lease
+        journey.state.pools[name].lock_out(lease, time.time())
+        journey.state.pools[name].release(lease, time.time())
+        journey.state.breakers[name].failed(time.time(), "connect")
+
+    def reset(query: str) -> tuple[int, Any]:
+        return answered(journey.send(base_url_call(f"/proxy/v1/quota-stats/reset{query}", body=b"")))
+
+    assert reset("?upstream=nobody")[0] == 400
+    assert reset("?upstream=openai") == (200, {"reset": ["openai"]})
+    assert (lease := journey.state.pools["openai"].lease(time.time(), "m"))
+    journey.state.pools["openai"].release(lease, time.time())
+    assert journey.state.breakers["openai"].failures == 0
+    assert journey.state.pools["anthropic"].lease(time.time(), "m") is None
+    assert reset("") == (200, {"reset": ["openai", "anthropic", "openrouter"]})
+    assert journey.state.pools["anthropic"].lease(time.time(), "m")

@@ -178,15 +178,18 @@ def test_an_unknown_route_is_refused(flow: http.HTTPFlow, make_journey: MakeJour
     assert (record.outcome, record.route, record.attempts) == ("blocked", None, [])
 
 
-def test_a_ready_made_route_takes_the_cheapest(make_journey: MakeJourney) -> None:
-    """Of those that have keys and offer the model, by the user's own prices too; the tables are loaded when it is first asked for."""
+async def test_a_ready_made_route_takes_the_cheapest(make_journey: MakeJourney) -> None:
+    """Of those that have keys and offer the model, by the user's own prices too; whoever asks first waits until the tables are there."""
     journey = make_journey(
         f"{UPSTREAMS.replace('openrouter.ai]', 'openrouter.ai], aliases: {gpt-4o: openai/gpt-4o}')}{PRICED.removeprefix(UPSTREAMS)}", KEYS
     )
     assert journey.state.models.loading is None
-    journey.send(call(headers={"X-Turnpike-Route": "minimum-cost"}))
-    wait_for_models(journey)
-    flow = journey.send(call(headers={"X-Turnpike-Route": "minimum-cost"}))
+    flow = call(headers={"X-Turnpike-Route": "minimum-cost"})
+    journey.hook("requestheaders", flow)
+    loading = journey.router.request(flow)
+    assert loading
+    await loading
+    journey.hook("request", flow)
     assert (exchange(flow).record.route, sent_to(flow)) == ("Minimum Cost", "openrouter.ai/api/v1/chat/completions")
     told = orjson.loads(exchange(flow).record.decision or "")
     assert [(each["upstream"], each["model"]) for each in told] == [("openrouter", "openai/gpt-4o"), ("openai", None), ("anthropic", None)]

@@ -180,10 +180,11 @@ def test_a_key_that_looks_misplaced_is_warned_of(
     room = start()
     odd = "does not begin as openai's keys do (sk-…), but as groq's; is it the right key?"
     told = f"upstreams.openai.keys: env OPENAI_KEY (…{key[-4:]}) {odd}"
-    assert caplog.messages == [told]
+    assert caplog.messages.count(told) == 1
+    assert any(message.startswith("upstreams.anthropic.keys: none of the variables") for message in caplog.messages)
     file.write_text(text(tmp_path, "logs: {level: warning}"))
     room.reload()
-    assert caplog.messages == [told, told]
+    assert caplog.messages.count(told) == 2
     assert room.state.pools["openai"].keys[0].value == key
 
 
@@ -243,6 +244,7 @@ async def test_unless_somebody_says_otherwise(more: str, options: dict[str, str]
 def test_mitmproxys_lines_that_name_hosts_are_not_logged(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """They name tunnelled hosts too; its other lines stay."""
     start()
+    caplog.clear()
     logger = logging.getLogger("mitmproxy.proxy.server")
     with caplog.at_level(logging.INFO):
         for line in (*NOISE, "something went wrong"):

@@ -25,6 +25,7 @@ from addons.core.affinity import Affinity
 from addons.core.cooldowns import LOCK_STEPS_S, LOCKED, WHOLE_KEY, QuotaGroups
 from addons.core.keystates import KeyCooldown, KeyState, key_cooldowns, key_state
 from addons.core.lanes import Lanes, lane_of
+from addons.core.pace import Pace
 from addons.core.pooledkey import Lease, PooledKey
 from addons.core.rotation import ROTATIONS, Turn
 from addons.core.waiting import Line, Ticket
@@ -143,6 +144,17 @@ class KeyPool:
         times = [self._lanes_for(model, now).opens_at(now, self._state) for model in self._line.models()]
         first = min(*times, self._line.next_end(), inf)
         return None if first == inf else max(now, first)
+
+    def forgive(self, now: float) -> None:
+        """Nothing cools any more, and nothing is known of paces: somebody has seen to it (topped up, mended a key)."""
+        for key in self.keys:
+            key.cooldowns.clear()
+            for lane in key.lanes.values():
+                lane.until, lane.pace = 0.0, Pace()
+        for lanes in self._lanes.values():
+            lanes.tightened()
+        for key in self.keys:
+            key.loosened(now)
 
     def states(self, now: float) -> list[KeyState]:
         """What is known of each key, in their order."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from addons.core.breaker import Breaker
 from addons.core.failures import HANDLING, Failure
-from addons.core.keypool import KeyPool, Lease, Ticket
+from addons.core.keypool import KeyPool, Lease, PooledKey, Ticket
 
 KEY_FAILURES = frozenset({"rate_limit", "quota", "auth"})
 MAY_HAVE_BEEN_DONE = frozenset({"server", "connect", "timeout"})
@@ -108,6 +108,7 @@ class Tries:
         self._affinity, self._on_granted, self._jitter = affinity, on_granted, jitter
         self._spent: set[int] = set()  # options that are not tried again in this call
         self._unusable: set[int] = set()  # of these, those that could not be sent to at all
+        self._kept: set[PooledKey] = set()
         self._stay = False  # only the upstream of the last attempt may be tried
         self._backoffs = 0  # of the upstream that is being tried
         self._waiting: _Waiting | None = None
@@ -223,7 +224,8 @@ class Tries:
             self._backoffs += 1
             self._waiting = _Waiting(now)
             return Wait(wait)
-        if failure.kind in KEY_FAILURES and named is not None and self.lease and option.pool:
+        if failure.kind in KEY_FAILURES and named is not None and self.lease and option.pool and self.lease.key not in self._kept:
+            self._kept.add(self.lease.key)  # once: a key that is limited again after its own word is no better than another
             return self._keep_key(option.pool, self.lease, named, failure, now)
         return None
 
@@ -264,9 +266,9 @@ class Tries:
                         f"{option.upstream} has failed repeatedly ({option.breaker.last_failure}), its breaker is open"
                     )
                 elif option.pool is None:
-                    return self._send(option, None, now)
+                    return self._send(option, None, now, last_resort=not heed_breakers)
                 elif lease := option.pool.lease(now, option.model, self._affinity_in(option.pool)):
-                    return self._send(option, lease, now)
+                    return self._send(option, lease, now, last_resort=not heed_breakers)
                 else:
                     self.passed[option.index] = _no_key(option, option.pool, now)
         return self._wait_for_key([(option, option.pool) for option in open_ones if option.pool], now)
@@ -284,11 +286,13 @@ class Tries:
                 return self.resume(now)
         return Wait(left)
 
-    def _send(self, option: Option, lease: Lease | None, now: float) -> Send:
+    def _send(self, option: Option, lease: Lease | None, now: float, *, last_resort: bool = False) -> Send:
         if self.current is None or self.current.upstream != option.upstream:
             self._backoffs = 0
         self.current, self.lease = option, lease
-        self.passed.pop(option.index, None)
+        why = self.passed.pop(option.index, None)
+        if why and last_resort:
+            self.passed[option.index] = f"{why}; tried as the last resort"
         self._is_probe = option.breaker.begin(now)
         self._open = True
         self.sent += 1

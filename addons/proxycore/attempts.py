@@ -259,7 +259,8 @@ class AttemptStream(TurnpikeStream):
     ) -> Commands:
         """Ask what is to be done; without a word the client gets the failure as it came."""
         self.due = NEVER
-        self.flow.metadata[FAILURE] = why
+        if kind in ("connect", "timeout"):  # else the answer says it itself
+            self.flow.metadata[FAILURE] = why
         self._note_if_left()
         status = self._held.begin.response.status_code if self._held else None
         yield UpstreamFailedHook(UpstreamFailure(self.flow, kind, why, status, response, error))
@@ -271,7 +272,7 @@ class AttemptStream(TurnpikeStream):
             self.flow.response = response
         if again or self.flow.response:
             if again:
-                del self.flow.metadata[FAILURE]
+                self.flow.metadata.pop(FAILURE, None)
             yield from self._begin_anew()
             yield from self._next_step()
         elif self._held is not None:

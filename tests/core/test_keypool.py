@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 from addons.core import keypool
-from addons.core.keypool import KeyPool, PooledKey
+from addons.core.keypool import KeyPool, PooledKey, Ticket
 from tests.core.pool_in_use import PoolInUse
 from tests.core.pools import free, leased, make_key, make_pool, used, waiting
 
@@ -404,3 +404,22 @@ def test_restoring_shortens_nothing() -> None:
 
 TestUse = PoolInUse.TestCase
 PoolInUse.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
+
+
+def test_all_is_forgiven() -> None:
+    """Cooldowns, lock-outs and paces end at once, and whoever waits goes on."""
+    of = KeyPool([PooledKey(name, None, name) for name in "ab"], "sequential")
+    for locked in (True, False):
+        lease = of.lease(1000.0, "m")
+        assert lease
+        assert of.lock_out(lease, 1000.0) if locked else of.cool(lease, 1000.0, 500.0)
+        of.release(lease, 1000.0)
+    granted: list[Ticket] = []
+    of.enqueue(Ticket("m", None, granted.append), 1001.0)
+    assert of.exhausted(1001.0, "m")
+    of.forgive(1001.0)
+    assert len(granted) == 1
+    assert not of.exhausted(1001.0, "m")
+    assert of.lease(1001.0, "m")
+    assert not any(state.cooldowns for state in of.states(1001.0))
+    assert of.snapshot(1001.0) == []

@@ -385,3 +385,19 @@ def test_whoever_waits_in_vain_is_known() -> None:
     assert call.tries.hopeless(call.now)
     assert call.later(0.1) == "exhausted"
     assert not call.tries.waits_for_key()
+
+
+def test_a_key_is_kept_once() -> None:
+    """Limited again after its own word, it is no better than another: that one is tried."""
+    call = Call((2,))
+    assert (call.start(), call.failed("rate_limit", 1.0)) == ("a0", "wait")
+    assert (call.later(1.0), call.failed("rate_limit", 1.0)) == ("a0", "a1")
+
+
+def test_the_last_resort_is_told_as_such() -> None:
+    """An upstream whose breaker is open is tried when the others have failed: the decision says both."""
+    call = Call((1, 1))
+    for _ in range(3):
+        call.breakers[0].failed(call.now, "connect")
+    assert (call.start(), call.failed("connect")) == ("b0", "a0")
+    assert "breaker is open; tried as the last resort" in call.tries.passed[0]

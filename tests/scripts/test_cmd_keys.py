@@ -310,9 +310,13 @@ def test_a_key_too_short_for_a_hint_has_none(keys: Keys) -> None:
 
 
 def test_a_vault_that_stays_shut_is_said(keys: Keys) -> None:
-    """The keys that can be had are listed all the same, and the end is 1."""
+    """The keys that can be had are listed all the same; the end is 1 where the configuration names keys in it, else it is a note."""
     keys.add("main", new_key())
     keys.write(mine={"base_url": "http://127.0.0.1:1", "keys": [{"env": "K"}]})
+    done = keys.run("list", env={"K": "k" * 12})
+    assert done.exit_code == 0
+    assert "note:" in done.output
+    keys.write(mine={"base_url": "http://127.0.0.1:1", "keys": [{"env": "K"}, {"vault": "main"}]})
     done = keys.run("list", env={"K": "k" * 12})
     failed(done, "TURNPIKE_VAULT_PASSPHRASE is not set")
     assert "…kkkk" in done.stdout
