@@ -145,7 +145,8 @@ def test_keys_can_be_reset(make_journey: MakeJourney) -> None:
 
     assert reset("?upstream=nobody")[0] == 400
     assert reset("?upstream=openai") == (200, {"reset": ["openai"]})
-    assert (lease := journey.state.pools["openai"].lease(time.time(), "m"))
+    lease = journey.state.pools["openai"].lease(time.time(), "m")
+    assert lease
     journey.state.pools["openai"].release(lease, time.time())
     assert journey.state.breakers["openai"].failures == 0
     assert journey.state.pools["anthropic"].lease(time.time(), "m") is None
