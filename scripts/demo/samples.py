@@ -131,5 +131,5 @@ def failures() -> Lane:
         replace(claude, expect=500, knobs={"status": "500"}),
         replace(claude, expect=200, stream=True, knobs={"chunks": "12", "cut": "5"}),
         replace(claude, expect=200, stream=True, knobs={"chunks": "12", "fail_after": "4"}),
-        replace(chat, expect=429, knobs={"status": "429", "retry_after": "1"}),
+        replace(chat, expect=503, knobs={"status": "429", "retry_after": "40"}),  # by every key, and for too long
     )

@@ -32,6 +32,8 @@ async def run(host: str | None, port: int | None, extra: tuple[str, ...]) -> int
         await provider.start()
         try:
             config = stage.configure(provider.url, host, port or free_port(host, PORT if stage.is_first else 0))
+            limited = config.secrets["openai"][0].value
+            provider.knobs.set(limited, {"status": 429, "retry_after": 60}, times=1)  # so that a call is seen to go on with the next key
             quiet = ("--set", "termlog_verbosity=warn", "--set", f"confdir={stage.confdir}")
             proxy = Proxy(config, host, config.proxy.port, (*quiet, *extra))
             proxy.check()
