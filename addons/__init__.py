@@ -19,4 +19,5 @@ Beside the calls:
     Catalogue  the models of all upstreams, asked by Endpoints
     Probes     is an upstream well? asked only where the configuration says so
     Outbound   calls of our own, which those two make
+    FlowFiles  what mitmproxy's `-w` saves is masked
 """

@@ -47,6 +47,7 @@ from addons.config_types import (
 from addons.core.modeldata import Capability
 from addons.core.strategies import Kind, StrategyName
 from addons.keysources import Rank, Secret, Sources
+from addons.rulefiles import RULE_SETS, rule_file
 
 __all__ = ["ROOT", "Config", "ConfigError", "ConfigFile", "load", "restart_needed"]
 
@@ -275,7 +276,7 @@ class Outgoing(Section):
 
 
 class Redaction(Section):
-    """`redaction`. `strings` are exact values; they are resolved in `Config.exact_strings`."""
+    """`redaction`. `rules` as `rulefiles.read_rules` takes them; `strings` are exact values, resolved in `Config.exact_strings`."""
 
     stored: Stored = Stored()
     outgoing: Outgoing = Outgoing()
@@ -364,12 +365,13 @@ class Config(Section):
 
     @property
     def watched(self) -> tuple[Path, ...]:
-        """The files that this was made of: the configuration, every key file, and the vault if a key of it is named."""
+        """The files that this was made of: the configuration, key files, files of rules, and the vault if a key of it is named."""
         sources: list[PlainSource] = list(self.sources)
         vault = [self.vault.file] if any(source.vault for source in self.sources) else []
         if vault:
             sources.append(self.vault.passphrase)
-        return (self.source, *vault, *(ROOT / source.file.expanduser() for source in sources if source.file))
+        rules = (rule_file(name) for name in self.redaction.rules if name not in RULE_SETS)
+        return (self.source, *vault, *rules, *(ROOT / source.file.expanduser() for source in sources if source.file))
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -10,8 +10,10 @@ from pydantic import BaseModel
 
 from addons.config_errors import nearest, show
 from addons.core.keyformats import misfit
+from addons.core.redaction.ruleset import RuleError
 from addons.core.routes import READY_MADE_BY_NAME, normal
 from addons.core.strategies import READY_MADE
+from addons.rulefiles import RULE_SETS, read_rules
 
 if TYPE_CHECKING:
     from addons.config import Config
@@ -28,7 +30,6 @@ NOT_YET: dict[str, str] = {
     "upstreams.*.redaction": "outgoing redaction",
     "capture.keep": "retention",
     "redaction.outgoing": "outgoing redaction",
-    "redaction.rules": "rules from files",
     "logs.folder": "log files",
     "logs.keep_days": "log files",
     "logs.max_size": "log files",
@@ -50,6 +51,7 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _hosts(config)
     yield from _routes(config)
     yield from _probes(config)
+    yield from _rules(config)
     if not config.state.url.startswith("sqlite:"):
         yield Problem(("state", "url"), "is not available yet (it waits for shared state); write sqlite:PATH")
     elif config.state.path == config.capture.database:
@@ -98,6 +100,17 @@ def _routes(config: Config) -> Iterator[Problem]:
             if name not in config.upstreams:
                 known = ", ".join(config.upstreams) or "none"
                 yield Problem(loc, f"is no upstream; known are {known}{nearest(name, config.upstreams)}")
+
+
+def _rules(config: Config) -> Iterator[Problem]:
+    for index, name in enumerate(config.redaction.rules):
+        try:
+            read_rules([name] if name not in RULE_SETS else [])
+        except RuleError as error:
+            sets = " and ".join(RULE_SETS)
+            yield Problem(
+                ("redaction", "rules", index), f"has no rules that can be used: {error}; {sets} are ready made, all else is a file"
+            )
 
 
 def _probes(config: Config) -> Iterator[Problem]:

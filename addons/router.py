@@ -6,6 +6,7 @@ Nothing imports this module: mitmproxy loads it as a script, under a name of its
 from addons.catalogue import Catalogue
 from addons.endpoints import Endpoints
 from addons.failover import Failover
+from addons.flowfiles import FlowFiles
 from addons.gate import Gate
 from addons.keys import Keys
 from addons.meter import Meter
@@ -37,4 +38,5 @@ addons = [
     catalogue,  #         the models of all upstreams, asked by Endpoints
     Probes(state, outbound),  # is an upstream well? asked only where the configuration says so
     outbound,  #          calls of our own, which those two make
+    FlowFiles(state),  #  what mitmproxy's `-w` saves is masked
 ]

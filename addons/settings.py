@@ -19,6 +19,7 @@ from addons.config import ConfigError, ConfigFile, restart_needed
 from addons.config_checks import doubts
 from addons.core.call import StoredCall
 from addons.core.speeds import measured
+from addons.loglines import MaskedLines
 from addons.proxycore.install import install
 from addons.state import State
 from addons.storage.database import StoreError
@@ -51,6 +52,7 @@ class Settings:
         self.file: ConfigFile | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.ours: set[str] = set()  # the options that are ours to set
+        self.lines = MaskedLines(self._masked)
 
     def load(self, loader: Loader) -> None:
         """Register our option, and put our stream in mitmproxy's HTTP layer; a failure ends the process with one line."""
@@ -65,15 +67,14 @@ class Settings:
             _end(str(error))
         for name in FILTERED:
             logging.getLogger(name).addFilter(self.clean_line)
+        self.lines.install()
+
+    def _masked(self, text: str) -> str:
+        return self.state.redactor.text(text, "log")[0] if self.file else text  # before there is one nothing has crossed the wire
 
     def clean_line(self, record: logging.LogRecord) -> bool:
         """Mitmproxy's own lines: those that name hosts are left out, and the others masked, since they may quote what crossed the wire."""
-        text = record.getMessage()
-        if text.startswith(NOISE):
-            return False
-        if self.file:
-            record.msg, record.args = self.state.redactor.text(text, "log")[0], ()
-        return True
+        return not record.getMessage().startswith(NOISE) and self.lines.filter(record)
 
     def configure(self, updated: set[str]) -> None:
         """Read the file that the option names; a broken one ends the process with one line (DESIGN §2.14)."""
@@ -135,6 +136,7 @@ class Settings:
         elsewhere until it is moved.
         """
         self.watcher = asyncio.create_task(self._watch())
+        self.lines.install()  # on the handlers that other add-ons have brought
         with contextlib.suppress(NotImplementedError, AttributeError):  # no such signal on Windows
             if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
                 # mitmproxy ends well on SIGINT and SIGTERM only; a closed terminal would cost the calls that run their rows

@@ -18,7 +18,6 @@ SETTINGS: list[tuple[str, str, str, str]] = [
     ("upstreams.*.redaction", UPSTREAM, "redaction: {}", "redaction: {mode: mask}"),
     ("capture.keep", "capture: {{{}}}", "keep: {days: 30, max_size: 10 GiB}", "keep: {days: 1}"),
     ("redaction.outgoing", "redaction: {{{}}}", "outgoing: {mode: off}", "outgoing: {mode: block}"),
-    ("redaction.rules", "redaction: {{{}}}", "rules: [builtin]", "rules: [builtin, x.toml]"),
     ("logs.folder", "logs: {{{}}}", "folder: data/logs", "folder: elsewhere"),
     ("logs.keep_days", "logs: {{{}}}", "keep_days: 30", "keep_days: 1"),
     ("logs.max_size", "logs: {{{}}}", "max_size: 100 MiB", "max_size: 1 MiB"),

@@ -11,13 +11,17 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-from addons.core.redaction.scanner import Finding
+from addons.core.redaction.engines import NATIVE, Keywords
+from addons.core.redaction.findings import Finding
 
 MIN_EXACT_LENGTH = 8
 """Shorter strings would be found in harmless text everywhere."""
 
 _MIN_CUT_LENGTH = 6
 """At the end of a body that was cut, this much of a secret's beginning is taken for the secret."""
+
+_MANY = 16
+"""Up to so many forms, one `bytes.find` each is faster than making an automaton of them."""
 
 _HTML_SAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027", "+": "\\u002b", "=": "\\u003d"}
 """Characters that some writers escape in JSON so that it may stand in HTML (Go's encoding/json: the first three)."""
@@ -26,18 +30,23 @@ _HTML_SAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027", "+
 class ExactStrings:
     """Finds the given values; those under `MIN_EXACT_LENGTH` characters are left out."""
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def __init__(self, values: Iterable[str], *, native: bool = NATIVE) -> None:
         usable = {value for value in values if len(value) >= MIN_EXACT_LENGTH}
         self._forms = sorted({form for value in usable for form in _forms(value)}, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, self._forms))) if len(self._forms) > _MANY else None
+        self._words = sorted({form.lower() for form in self._forms})
+        self._keywords = Keywords(self._words, native=native) if len(self._forms) > _MANY else None
+        self._known = frozenset(self._forms)
 
     def __repr__(self) -> str:
         return f"ExactStrings(<{len(self._forms)} forms>)"
 
     def find(self, data: bytes, cut: bool = False) -> Iterator[Finding]:
         """Where the values stand in `data`; with `cut` also a value's beginning at the very end."""
-        if self._pattern:
-            yield from (Finding(m.start(), m.end(), "exact") for m in self._pattern.finditer(data))
+        if self._keywords:
+            for begin, hits in self._keywords.chunks(data):
+                for _, start, end in hits:
+                    if data[begin + start : begin + end] in self._known:
+                        yield Finding(begin + start, begin + end, "exact")
         else:
             yield from self._each(data)
         if cut:
@@ -58,15 +67,12 @@ class ExactStrings:
                     break
 
 
-_MANY = 16
-"""Up to so many forms, one `bytes.find` each is faster than an alternation."""
-
-
 def _forms(value: str) -> set[bytes]:
     texts = {value, *_json_forms(value)}
     texts |= {again for text in tuple(texts) for again in _json_forms(text)}
-    texts |= {_lower_percents(text) for text in (quote(value, safe=""), quote(value), quote_plus(value))}
-    texts |= {quote(value, safe=""), quote(value), quote_plus(value)}
+    raw = value.encode("utf-8", "surrogatepass")
+    percent = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    texts |= percent | {_lower_percents(text) for text in percent}
     return {text.encode("utf-8", "surrogatepass") for text in texts}
 
 

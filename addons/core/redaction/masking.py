@@ -23,6 +23,10 @@ _HIDDEN_SCHEME = re.compile(rb"(?:Basic|Digest|AWS4-HMAC-SHA256)\s+", re.IGNOREC
 """Of these nothing is kept: the end of a Basic value is the end of a password."""
 
 
+_HINT = re.compile(rb"\.\.\.[\x21-\x7e]{0,4}")
+"""What is left of a pool's key in the flows that mitmproxy keeps."""
+
+
 def mask(secret: bytes, keep_tail: bool = True) -> bytes:
     """`***abcd` or `***`."""
     tail = secret[-_TAIL_LENGTH:]
@@ -40,7 +44,7 @@ def mask_credential(value: bytes) -> bytes:
     scheme = _SCHEME.match(value)
     word = scheme.group() if scheme else b""
     secret = value[len(word) :]
-    return value if not secret or secret.startswith(MASK) else word + mask(secret)
+    return value if not secret or secret.startswith(MASK) or _HINT.fullmatch(secret) else word + mask(secret)
 
 
 def masked(data: bytes, findings: Iterable[Finding]) -> bytes:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from hashlib import sha256
 from urllib.parse import unquote_plus
 
 from addons.core.call import Headers, RedactionNote
-from addons.core.redaction.exact import ExactStrings
+from addons.core.redaction.bodies import BodyScanner, Located, replaced
+from addons.core.redaction.findings import Finding
+from addons.core.redaction.known import Known, TextScanner
 from addons.core.redaction.masking import MASK, mask, mask_credential, masked
+from addons.core.redaction.memory import Memory
 from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter, is_protocol_header
-from addons.core.redaction.scanner import Finding, merge, scan, scan_shapes
-from addons.core.redaction.streams import comes_in_pieces, mask_across_events
+from addons.core.redaction.streams import comes_in_pieces, find_across_events
 
 Notes = list[RedactionNote]
 
@@ -26,16 +29,23 @@ _COOKIE_ATTRIBUTES = {"path", "domain", "expires", "max-age", "secure", "httponl
 
 
 class Redactor:
-    """Masks credentials by name, by exact value (`exact`: all configured keys, the user's strings) and by shape."""
+    """Masks credentials by name, by exact value (`exact`: all configured keys, the user's strings) and by the rules of `scanner`
+    (None: those of the stored profile that come with the program). What was found in long bodies is remembered in `memory`."""
 
-    def __init__(self, exact: Iterable[str] = ()) -> None:
-        self._exact = ExactStrings(exact)
-        self._more = ExactStrings(())
+    def __init__(self, exact: Iterable[str] = (), scanner: TextScanner | None = None, memory: Memory | None = None) -> None:
+        self._known = Known(exact, scanner)
+        self._memory = Memory() if memory is None else memory
+        self._identity = self._memory.serial()
+        self._bodies = BodyScanner(self._known, self._memory, self._identity, fine=False)
 
     def knowing(self, exact: Iterable[str]) -> Redactor:
         """The same with further exact values, for one call: the credentials that the client itself sent, which an answer may echo."""
+        values = sorted(exact)
         knowing = copy(self)
-        knowing._more = ExactStrings(exact)
+        knowing._known = self._known.knowing(values)
+        digest = sha256("\0".join(values).encode("utf-8", "surrogatepass")).digest()
+        knowing._identity = self._identity + digest  # the next call with the same credential sends the same history
+        knowing._bodies = BodyScanner(knowing._known, self._memory, knowing._identity, fine=False)
         return knowing
 
     def headers(self, pairs: Headers, where: str) -> tuple[Headers, Notes]:
@@ -69,15 +79,13 @@ class Redactor:
         """A content-decoded body; masked JSON stays JSON. `cut`: its end is missing, so a secret may be there in part."""
         notes: Notes = []
         if comes_in_pieces(content, content_type):  # first: of a cut secret the scan of the whole would take one piece for all of it
-            content, rules = mask_across_events(content, self._find)
-            notes = [_note(rule, where) for rule in rules]
-        if findings := self._find(content, cut):
-            content = masked(content, findings)
-            notes += [_note(found.rule, where) for found in findings]
-        return content, notes
+            pieces = find_across_events(content, lambda joined: self._bodies.find(joined, None, where))
+            content, notes = _masked(content, pieces)
+        content, more = _masked(content, self._bodies.find(content, content_type, where, cut))
+        return content, notes + more
 
-    def _find(self, data: bytes, cut: bool = False) -> list[Finding]:
-        return merge([*self._exact.find(data, cut), *self._more.find(data, cut), *scan(data, cut)])
+    def _find(self, data: bytes) -> list[Finding]:
+        return self._known.find(data)
 
     def _header(self, name: str, value: str, where: str) -> tuple[str, Notes]:
         if is_cookie_header(name):
@@ -95,7 +103,7 @@ class Redactor:
     def _shapes_only(self, value: str, where: str) -> tuple[str, Notes]:
         """Exact values and known shapes; what stands beside a secret-sounding word is left alone."""
         data = value.encode("utf-8", "surrogatepass")
-        findings = merge([*self._exact.find(data), *self._more.find(data), *scan_shapes(data)])
+        findings = self._known.find_shapes(data)
         return (
             (masked(data, findings).decode("utf-8", "surrogatepass"), [_note(f.rule, where) for f in findings]) if findings else (value, [])
         )
@@ -131,6 +139,15 @@ def _cookie(pair: str, header: str) -> str:
     if attribute or not pair.strip() or (equals and not value.strip()) or value.startswith("***"):
         return pair
     return name + equals + mask(value.strip().encode("utf-8", "surrogatepass")).decode() if equals else MASK.decode()
+
+
+def _masked(content: bytes, found: list[Located]) -> tuple[bytes, Notes]:
+    notes = [_note(place.rule, place.where) for place in found if not place.piece]
+    return replaced(content, found, _mask), notes
+
+
+def _mask(place: Located) -> str:
+    return mask(place.secret.encode("utf-8", "surrogateescape"), place.keep_tail).decode()
 
 
 def _note(rule: str, where: str) -> RedactionNote:

@@ -1,194 +1,168 @@
-"""Find credentials in bytes: `scan(data) -> list[Finding]`, in order and without overlap.
+"""Find secrets in bytes: `Scanner(rules, exact).find(data) -> list[Finding]`, in order and without overlap, in linear time.
 
-Linear in the size of the data. Two passes, both over bytes (bodies are never decoded for it):
+One pass looks for all keywords (`engines.Keywords`). Where one stands its rules are tried, each after its kind (`ruleset.py`):
 
-1. Runs of at least `_RUN` token characters; only inside these a trie of all prefixes is looked for, and where one
-   stands at a boundary its rule is matched. Ordinary text has few such runs.
-2. A trie of the context keywords over the lower-cased data; at each hit the rules of that keyword are matched.
+- `anchored`: one match right there. By `re`: at a known place it takes a tenth of the time of a call of google-re2. A rule's
+  repetitions are bounded or exclude what follows, and what a match has covered is not matched again.
+- `value`: the name's end, the separator and the value by one expression (`assignments.py`), then the whole value by the rule.
+- `search`: by google-re2, which is linear whatever a user's file says, in windows around the keywords (`windows.py`).
+
+Without google-re2 the windows are searched by `re`, whose time they bound, and the keywords by one expression. Both find the same.
+
+A scanner is immutable and may be used by several threads at once. The interpreter's lock (`engines.py`) is held for no longer than a
+chunk of keywords or a window takes, about 2 ms, so a scan in a thread leaves the event loop beside it its turns.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from functools import cache
-from math import log2
+from operator import itemgetter
 
-from addons.core.redaction.rules import CONTEXT_RULES, EXAMPLES, PAGING_NAMES, TOKEN_RULES, ContextRule, TokenRule
+from addons.core.redaction.compiled import Compiled, Found
+from addons.core.redaction.engines import NATIVE, Hit, Keywords
+from addons.core.redaction.exact import ExactStrings
+from addons.core.redaction.findings import Finding, merge
+from addons.core.redaction.ruleset import Rule
+from addons.core.redaction.values import Values
+from addons.core.redaction.verdicts import stands_alone
 
-_RUN = re.compile(rb"[A-Za-z0-9_./+=~:-]{16,}")
-"""Shorter than the shortest token (`sk_test_` and ten characters); a token's characters are all in this class."""
+__all__ = ["Finding", "Scanner", "merge", "scan", "scan_shapes"]
 
-_BOUNDARY = rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=\\u00[0-9a-fA-F]{2})|(?<=%[0-9a-fA-F]{2}))"
-"""A token begins where no token character stands before it, or after an escape (whose last character is a letter)."""
+_MIN_CUT_PREFIX = 3
+"""Shorter beginnings of tokens (`ey`, `do`) begin ordinary words."""
 
-_AFTER = 128
-"""How far a token with its mark in the middle may reach behind that mark."""
-
-_AT_BOUNDARY = re.compile(_BOUNDARY)
 _LAST_RUN = re.compile(rb"[A-Za-z0-9_./+=~:-]+\Z")
 _LAST_RUN_REACH = 512
-_MIN_CUT_PREFIX = 3  # shorter marks (`ey`, `do`, `gl`) begin ordinary words
 
-_EXAMPLE = re.compile("|".join(EXAMPLES).encode(), re.IGNORECASE)
-_PAGING = re.compile(("(?:" + "|".join(PAGING_NAMES) + ")_?-?$").encode(), re.IGNORECASE)
-_PAGING_REACH = 14  # the longest of these words and a separator
+_in_order = itemgetter(0, 1, 2)
 
 
-_WINDOW, _OVERLAP = 256 * 1024, 256
+class Scanner:
+    """The rules of one profile, and values that are secrets in themselves (`exact`: configured keys, the user's strings)."""
+
+    def __init__(self, rules: Iterable[Rule], exact: Iterable[str] = (), *, native: bool = NATIVE) -> None:
+        compiled = [Compiled(rule, rank, native) for rank, rule in enumerate(rules)]
+        words = sorted({word for rule in compiled for word in rule.words})
+        numbers = {word: number for number, word in enumerate(words)}
+        tables: dict[str, list[list[Compiled]]] = {kind: [[] for _ in words] for kind in ("anchored", "search", "value")}
+        for rule in compiled:
+            for word in rule.words:
+                tables[rule.rule.kind][numbers[word]].append(rule)
+        self._anchored, self._searched, self._valued = tables["anchored"], tables["search"], tables["value"]
+        self._matchers = [[(rule.pattern.match, rule) for rule in rules] for rules in self._anchored]
+        self._values = Values(self._valued)
+        self._everywhere = [rule for rule in compiled if not rule.words]
+        self._keywords = Keywords(words, native=native)
+        self._count = len(compiled)
+        self._exact: tuple[ExactStrings, ...] = (ExactStrings(exact, native=native),)
+        self._native = native
+
+    def knowing(self, exact: Iterable[str]) -> Scanner:
+        """The same with further exact values, for one call: credentials that the client itself sent. Costs next to nothing."""
+        knowing = copy(self)
+        knowing._exact = (*self._exact, ExactStrings(exact, native=self._native))
+        return knowing
+
+    def find(self, data: bytes, cut: bool = False) -> list[Finding]:
+        """All secrets in `data`; overlapping ones are joined under the first one's name.
+
+        `cut`: the end of `data` is missing, so what only begins like a secret there counts as one.
+        """
+        exact = [found for strings in self._exact for found in strings.find(data, cut)]
+        return merge([*exact, *self._findings(data, False), *(self._at_cut(data) if cut else ())])
+
+    def find_shapes(self, data: bytes) -> list[Finding]:
+        """Only what is a secret by its own shape, or an exact value, wherever it stands."""
+        exact = [found for strings in self._exact for found in strings.find(data)]
+        return merge([*exact, *self._findings(data, True)])
+
+    def _findings(self, data: bytes, shapes: bool) -> Iterator[Finding]:
+        named: list[Hit] = []
+        wanted: dict[Compiled, list[tuple[int, int]]] = {rule: [(0, len(data))] for rule in self._everywhere}
+        found = list(self._at_keywords(data, named, wanted))
+        for rule, places in wanted.items():
+            found += ((spans[2], -spans[3], rule.rank, rule) for spans in rule.search(data, places))
+        if not shapes:
+            found += self._values.find(data, named)
+        found.sort(key=_in_order)
+        for start, end, _, rule in found:
+            if not (shapes and rule.rule.context):
+                yield Finding(*_whole(data, start, -end), rule.rule.id, rule.rule.keep_tail)
+
+    def _at_keywords(self, data: bytes, named: list[Hit], wanted: dict[Compiled, list[tuple[int, int]]]) -> Iterator[Found]:
+        """What anchored rules find; fills in the hits of words that names have, and where the other rules want to search."""
+        done = [0] * self._count  # by rank: up to where a match of the rule has covered the data already
+        matchers, valued, searched = self._matchers, self._valued, self._searched
+        for begin, hits in self._keywords.chunks(data):
+            for number, start, end in hits:
+                at = begin + start
+                for match_at, rule in matchers[number]:
+                    if at < done[rule.rank]:
+                        continue
+                    match = match_at(data, rule.lead_start(data, at) if rule.lead else at)
+                    if match is not None:
+                        spans = rule.spans(match)
+                        done[rule.rank] = spans[1]
+                        if rule.is_secret(data, spans):
+                            yield spans[2], -spans[3], rule.rank, rule
+                if valued[number]:
+                    named.append((number, at, begin + end))
+                for rule in searched[number]:
+                    wanted.setdefault(rule, []).append((at - rule.reach, begin + end + rule.reach))
+
+    def _at_cut(self, data: bytes) -> Iterator[Finding]:
+        """What begins like a token in the last run of a token's characters, and the value of a name that goes up to the end."""
+        reach = max(0, len(data) - _LAST_RUN_REACH)
+        tail = data[reach:]
+        run = _LAST_RUN.search(tail)
+        named: list[Hit] = []
+        for begin, hits in self._keywords.chunks(tail):
+            for number, first, last in hits:
+                start, end = begin + first, begin + last
+                if self._valued[number]:
+                    named.append((number, start, end))
+                if run and start >= run.start() and end - start >= _MIN_CUT_PREFIX and end < len(tail):
+                    yield from (Finding(reach + start, len(data), rule.rule.id, False) for rule in self._begun(number, tail, start, end))
+        yield from (Finding(reach + start, len(data), rule.rule.id, False) for start, rule in self._values.at_end(tail, named))
+
+    def _begun(self, number: int, tail: bytes, start: int, end: int) -> Iterator[Compiled]:
+        """The rules whose token may begin here: the keyword is written as in the rule, and stands alone."""
+        for rule in self._anchored[number]:
+            literal = rule.rule.pattern.replace("\\", "").encode()
+            if not rule.lead and not rule.rule.context and tail[start:end] in literal and stands_alone(tail, start, len(tail)):
+                yield rule
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A secret at `data[start:end]`; `keep_tail` says whether its last characters may be shown."""
-
-    start: int
-    end: int
-    rule: str
-    keep_tail: bool = True
+_MAX_CONTINUED = 3
+"""Bytes of a character of UTF-8 after its first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled[Rule: (TokenRule, ContextRule)]:
-    rule: Rule
-    pattern: re.Pattern[bytes]
+def _whole(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """The place with no character of UTF-8 cut in two."""
+    first, last = start, end
+    while first > max(0, start - _MAX_CONTINUED) and 0x80 <= data[first] < 0xC0:
+        first -= 1
+    while last < min(len(data), end + _MAX_CONTINUED) and 0x80 <= data[last] < 0xC0:
+        last += 1
+    return first, last
 
 
 def scan(data: bytes, cut: bool = False) -> list[Finding]:
-    """All secrets that the rules know in `data`; overlapping ones are joined under the first one's name.
-
-    `cut`: the end of `data` is missing, so what only begins like a token there counts as one.
-    """
-    return merge([*_tokens(data), *_contexts(data), *(_cut_token(data) if cut else ())])
+    """With the rules that come with the program, of the stored profile."""
+    return _builtin().find(data, cut)
 
 
 def scan_shapes(data: bytes) -> list[Finding]:
-    """Only what is a secret by its own shape, wherever it stands."""
-    return list(_tokens(data))
-
-
-def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """Sorted, with overlaps joined: no character of any of them is left over."""
-    joined: list[Finding] = []
-    for found in sorted(findings, key=lambda f: (f.start, -f.end)):
-        if joined and found.start < joined[-1].end:
-            last = joined[-1]
-            joined[-1] = Finding(last.start, max(last.end, found.end), last.rule, last.keep_tail and found.keep_tail)
-        else:
-            joined.append(found)
-    return joined
-
-
-def _tokens(data: bytes) -> Iterator[Finding]:
-    prefix, rules = _token_table()
-    for run in _RUN.finditer(data):
-        for hit in _in_windows(prefix, data, run.start(), run.end()):
-            if found := _first_token(data, hit.start(), rules[hit.group()]):
-                yield found
-
-
-def _in_windows(pattern: re.Pattern[bytes], data: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
-    """As `finditer`, a window at a time: one search over megabytes without a hit would hold the interpreter's lock, and with it
-    the event loop, all the while. Hits are prefixes and keywords, far shorter than the overlap."""
-    at = start
-    for window in range(start, end, _WINDOW):
-        for hit in pattern.finditer(data, max(at, window), min(end, window + _WINDOW + _OVERLAP)):
-            if hit.start() >= window + _WINDOW:
-                break
-            at = hit.end()
-            yield hit
-
-
-def _first_token(data: bytes, at: int, rules: Sequence[_Compiled[TokenRule]]) -> Finding | None:
-    for compiled in rules:
-        rule = compiled.rule
-        start = max(0, at - rule.before)
-        match = compiled.pattern.search(data, start, at + _AFTER) if rule.before else compiled.pattern.match(data, at)
-        if match and match.start() <= at and _is_secret(match.group(), rule):
-            return Finding(match.start(), match.end(), rule.name)
-    return None
-
-
-def _cut_token(data: bytes) -> Iterator[Finding]:
-    prefix, rules = _token_table()
-    run = _LAST_RUN.search(data, max(0, len(data) - _LAST_RUN_REACH))
-    for hit in prefix.finditer(data, run.start()) if run else ():
-        begun = len(hit.group()) >= _MIN_CUT_PREFIX and hit.end() < len(data) and _AT_BOUNDARY.match(data, hit.start())
-        if begun:
-            yield Finding(hit.start(), len(data), rules[hit.group()][0].rule.name, keep_tail=False)
-
-
-def _contexts(data: bytes) -> Iterator[Finding]:
-    keyword, rules = _context_table()
-    for hit in _in_windows(keyword, data.lower(), 0, len(data)):
-        for compiled in rules[hit.group()]:
-            match = compiled.pattern.match(data, hit.end())
-            if match and _is_secret(match["secret"], compiled.rule) and not _is_paging(data, hit):
-                rule = compiled.rule
-                yield Finding(match.start("secret"), match.end("secret"), rule.name, rule.keep_tail)
-
-
-def _is_paging(data: bytes, hit: re.Match[bytes]) -> bool:
-    return hit.group() == b"token" and bool(_PAGING.search(data, max(0, hit.start() - _PAGING_REACH), hit.start()))
-
-
-def _is_secret(value: bytes, rule: TokenRule | ContextRule) -> bool:
-    """Do the floors hold? A rule without floors is sure of its shape."""
-    if rule.digits and sum(48 <= byte <= 57 for byte in value) < rule.digits:
-        return False
-    if rule.entropy and entropy(value) < rule.entropy:
-        return False
-    return not _EXAMPLE.search(value)
-
-
-def entropy(value: bytes) -> float:
-    """Shannon entropy in bits per byte."""
-    size = len(value)
-    return -sum(n / size * log2(n / size) for n in Counter(value).values())
-
-
-def _trie(words: Iterable[bytes]) -> bytes:
-    """A regular expression for the longest of `words`, shared beginnings written once: many times faster than a flat list."""
-    heads: dict[bytes, set[bytes]] = {}
-    whole = False
-    for word in words:
-        if word:
-            heads.setdefault(word[:1], set()).add(word[1:])
-        else:
-            whole = True
-    if not heads:
-        return b""
-    branches = b"|".join(re.escape(head) + _trie(tails) for head, tails in sorted(heads.items()))
-    return b"(?:" + branches + b")" + (b"?" if whole else b"")
-
-
-def _grouped[Entry](pairs: Iterable[tuple[str, Entry]]) -> dict[bytes, list[Entry]]:
-    """By keyword; a keyword that begins with another one also gets that one's rules, after its own."""
-    table: dict[bytes, list[Entry]] = {}
-    for word, entry in pairs:
-        table.setdefault(word.encode(), []).append(entry)
-    return {
-        word: [rule for other in sorted(table, key=len, reverse=True) if word.startswith(other) for rule in table[other]] for word in table
-    }
+    """As `Scanner.find_shapes`, with the rules that come with the program."""
+    return _builtin().find_shapes(data)
 
 
 @cache
-def _token_table() -> tuple[re.Pattern[bytes], dict[bytes, list[_Compiled[TokenRule]]]]:
-    pairs = []
-    for rule in TOKEN_RULES:
-        shape = f"{rule.lead}{re.escape(rule.prefix)}{rule.rest}".encode()
-        pairs.append((rule.prefix, _Compiled(rule, re.compile(_BOUNDARY + shape))))
-    table = _grouped(pairs)
-    return re.compile(_trie(table)), table
-
-
-@cache
-def _context_table() -> tuple[re.Pattern[bytes], dict[bytes, list[_Compiled[ContextRule]]]]:
-    pairs = []
-    for rule in CONTEXT_RULES:
-        for word in rule.keywords:
-            pairs.append((word, _Compiled(rule, re.compile(rule.pattern.encode(), re.IGNORECASE))))
-    table = _grouped(pairs)
-    return re.compile(_trie(table)), table
+def _builtin() -> Scanner:
+    """For callers that have no scanner yet. Core reads no files: this goes when the last of them is given one."""
+    make: Callable[[], Scanner] = importlib.import_module("addons.rulefiles").builtin_scanner
+    return make()

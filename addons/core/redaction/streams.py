@@ -1,25 +1,25 @@
 """Secrets that a model's answer holds in pieces, cut over the events of a stream.
 
 `{"delta": "sk-pro"}` and `{"delta": "j-Ab3…"}` hold no secret each. Strings that stand at the same place of successive
-events are therefore joined and looked at as one text; the mask goes where the secret began, its other pieces go away.
-The place is the path of object keys with the `index` values on it, so no dialect need be known. Only events that
-change are written anew; everything else keeps its bytes.
+events are therefore joined and looked at as one text (which may be JSON: a tool's arguments); a secret's first piece is where it is
+replaced, its other pieces go away. The place is the path of object keys with the `index` values on it, so no dialect need be known.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 import orjson
 
-from addons.core.redaction.masking import mask
-from addons.core.redaction.scanner import Finding
+from addons.core.redaction.jsonstrings import JsonStrings, raw_span
+from addons.core.redaction.located import Located
+from addons.core.redaction.opaque import MIN_BLOB_BYTES, is_media
 
-Find = Callable[[bytes], list[Finding]]
+Find = Callable[[bytes], Sequence[Located]]
 
 _STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json")
 
@@ -36,14 +36,13 @@ _OPAQUE = frozenset(
 """The protocol's own values: joined they mean nothing, and masked they would be ruined."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Leaf:
-    """One string of one event, and where it hangs."""
+    """One string of one event: the `number`th of the event's string values, keys not counted."""
 
     event: int
-    holder: Any
-    key: Any
-    text: str
+    number: int
+    text: bytes
 
 
 def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
@@ -52,75 +51,83 @@ def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
     return kind in _STREAM_TYPES or content[:16].lstrip().startswith(_STREAM_STARTS)
 
 
-def mask_across_events(content: bytes, find: Find) -> tuple[bytes, list[str]]:
-    """The stream with cut secrets masked, and the rule of each; lines that hold no JSON are left alone."""
-    lines = [content] if content[:16].lstrip().startswith(b"[") else content.split(b"\n")
-    events = [_parsed(line) for line in lines]
+def find_across_events(content: bytes, find: Find) -> list[Located]:
+    """The secrets in joined strings, each as one `Located` per piece of it, in order; lines that hold no JSON are left to others."""
+    events = [(start, payload) for start, payload in _payloads(content) if payload.startswith((b"{", b"["))]
     places: dict[tuple[Any, ...], list[_Leaf]] = {}
-    for number, event in enumerate(events):
-        for place, leaf in _leaves(event, number, ()):
-            places.setdefault(place, []).append(leaf)
-    rules: list[str] = []
-    changed: set[int] = set()
-    for leaves in places.values():
-        _mask_joined(leaves, find, rules, changed)
-    for number in changed:
-        lines[number] = _written(lines[number], events[number])
-    return (b"\n".join(lines), rules) if rules else (content, rules)
+    for number, (_, payload) in enumerate(events):
+        for count, (place, text) in enumerate(_strings(_parsed(payload), ())):
+            if place is not None:
+                places.setdefault(place, []).append(_Leaf(number, count, text))
+    written = _Written(events)
+    pieces = [piece for leaves in places.values() for piece in _in_leaves(leaves, find, written)]
+    return sorted(pieces, key=lambda piece: piece.start)
 
 
-def _parsed(line: bytes) -> Any:
-    data = _payload(line)
-    if not data.startswith((b"{", b"[")):
-        return None
+def _payloads(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each line's JSON begins, and the JSON."""
+    at = 0
+    for line in [content] if content[:16].lstrip().startswith(b"[") else content.split(b"\n"):
+        head = len(b"data:") if line.startswith(b"data:") else 0
+        payload = line[head:].lstrip()
+        yield at + len(line) - len(payload), payload.rstrip()
+        at += len(line) + 1
+
+
+def _parsed(payload: bytes) -> Any:
     try:
-        return orjson.loads(data)
+        return orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return None  # a line that was cut, or no JSON: the scan of the whole body has seen it
+        return None  # a line that was cut, or no JSON: the scan of the whole body sees it
 
 
-def _payload(line: bytes) -> bytes:
-    return line.removeprefix(b"data:").strip()
-
-
-def _written(line: bytes, event: Any) -> bytes:
-    head, tail = line.split(_payload(line), 1)
-    return head + orjson.dumps(event) + tail
-
-
-def _leaves(value: Any, event: int, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], _Leaf]]:
-    if isinstance(value, dict):
+def _strings(value: Any, place: tuple[Any, ...] | None) -> Iterator[tuple[tuple[Any, ...] | None, bytes]]:
+    """All string values in the order of the text; without a place where they are not to be joined."""
+    if isinstance(value, str):
+        yield place, value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, dict):
         marks = tuple(value[name] for name in _DISCRIMINATORS if isinstance(value.get(name), (int, str)))
-        pairs: Any = ((key, child, (*place, *marks, key)) for key, child in value.items() if key not in _OPAQUE)
+        for key, child in value.items():
+            yield from _strings(child, None if place is None or key in _OPAQUE else (*place, *marks, key))
     elif isinstance(value, list):
-        pairs = ((key, child, place) for key, child in enumerate(value))
-    else:
-        return
-    for key, child, child_place in pairs:
-        if isinstance(child, str):
-            yield child_place, _Leaf(event, value, key, child)
-        else:
-            yield from _leaves(child, event, child_place)
+        for child in value:
+            yield from _strings(child, place)
 
 
-def _mask_joined(leaves: Sequence[_Leaf], find: Find, rules: list[str], changed: set[int]) -> None:
-    pieces = [leaf.text.encode("utf-8", "surrogatepass") for leaf in leaves]
-    joined = b"".join(pieces)
-    findings = find(joined)
-    if not findings:
-        return
-    ends = list(accumulate(map(len, pieces)))
-    for found in reversed(findings):  # from the back: what stands before keeps its offsets
+class _Written:
+    """Where the strings of events stand as they were written; looked at only where something was found."""
+
+    def __init__(self, events: Sequence[tuple[int, bytes]]) -> None:
+        self._events = events
+        self._seen: dict[int, tuple[JsonStrings, list[int], list[int]]] = {}
+
+    def span(self, leaf: _Leaf, start: int, end: int) -> tuple[int, int] | None:
+        """Of a part of a leaf's text, in the whole body. None where an object has a key twice, of which a parser keeps one."""
+        if leaf.event not in self._seen:
+            strings = JsonStrings(self._events[leaf.event][1])
+            values = [index for index in range(len(strings.raws)) if not strings.is_key(index)]
+            self._seen[leaf.event] = strings, values, strings.starts()
+        strings, values, starts = self._seen[leaf.event]
+        index = values[leaf.number] if leaf.number < len(values) else None
+        if index is None or strings.text(index) != leaf.text:
+            return None
+        base = self._events[leaf.event][0] + starts[index]
+        first, last = raw_span(strings.raws[index], start, end)
+        return base + first, base + last
+
+
+def _in_leaves(leaves: Sequence[_Leaf], find: Find, written: _Written) -> Iterator[Located]:
+    texts = [leaf.text for leaf in leaves]
+    if any(len(text) >= MIN_BLOB_BYTES and is_media(None, text) for text in texts):
+        return  # audio or an image, in pieces
+    ends = list(accumulate(map(len, texts)))
+    for found in find(b"".join(texts)):
         numbers = range(bisect_right(ends, found.start), bisect_right(ends, found.end - 1) + 1)
-        begins = [ends[n - 1] if n else 0 for n in numbers]
-        for number, begin in zip(numbers, begins, strict=True):
-            shown = mask(joined[found.start : found.end], found.keep_tail) if begin <= found.start else b""
-            pieces[number] = _replaced(pieces[number], found.start - begin, min(found.end, ends[number]) - begin, shown)
-            changed.add(leaves[number].event)
-        rules.append(found.rule)
-    for leaf, piece in zip(leaves, pieces, strict=True):
-        leaf.holder[leaf.key] = piece.decode("utf-8", "surrogatepass")
-
-
-def _replaced(piece: bytes, start: int, end: int, new: bytes) -> bytes:
-    return piece[: max(0, start)] + new + piece[end:]
+        begins = [ends[number] - len(texts[number]) for number in numbers]
+        spans = [
+            written.span(leaves[number], max(0, found.start - begin), min(found.end, ends[number]) - begin)
+            for number, begin in zip(numbers, begins, strict=True)
+            if texts[number]
+        ]
+        for piece, span in enumerate(span for span in spans if span):
+            yield replace(found, start=span[0], end=span[1], escapes=found.escapes + 1, piece=piece)

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from addons.core.redaction.engines import NATIVE
 from addons.core.redaction.exact import ExactStrings
 
 SECRET = 'päss/<w&rd>="' + "".join(random.Random(3).choices(string.ascii_letters, k=10)) + "\n'+x"
@@ -39,13 +40,14 @@ FORMS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.parametrize("native", [NATIVE, False])
 @pytest.mark.parametrize("many", [0, 40])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_found(form: str, many: int) -> None:
-    """All of it is covered, whether few strings are looked for or many."""
+def test_every_form_is_found(form: str, many: int, native: bool) -> None:
+    """All of it is covered, whether few strings are looked for or many, with the libraries or without."""
     others = [f"another-string-{number:04}" for number in range(many)]
     written = FORMS[form](SECRET).encode()
-    found = list(ExactStrings([SECRET, *others]).find(b"<" * 5 + written + b" end"))
+    found = list(ExactStrings([SECRET, *others], native=native).find(b"<" * 5 + written + b" end"))
     assert any(f.start <= 5 and f.end >= 5 + len(written) for f in found)
 
 
@@ -66,3 +68,15 @@ def test_beginning_of_a_secret_at_a_cut() -> None:
 def test_repr_shows_nothing() -> None:
     """A log line of the object holds no secret."""
     assert "abcdefgh" not in repr(ExactStrings(["abcdefghijklmnop"]))
+
+
+def test_case_counts() -> None:
+    """A value in other letters is another one, also where many are looked for."""
+    strings = ExactStrings([f"Secret-Value-{number:03}" for number in range(40)])
+    assert not list(strings.find(b"secret-value-007 SECRET-VALUE-007"))
+    assert [(f.start, f.end) for f in strings.find(b"x Secret-Value-007")] == [(2, 18)]
+
+
+def test_half_a_surrogate_is_no_hindrance() -> None:
+    """JSON may hold one."""
+    assert list(ExactStrings(["secret\ud800value"]).find("secret\ud800value".encode("utf-8", "surrogatepass")))

@@ -6,19 +6,29 @@ import base64
 import json
 import lzma
 import random
-import re
 import string
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.redaction.scanner import Finding, _in_windows, entropy, merge, scan
+from addons.core.redaction.engines import NATIVE
+from addons.core.redaction.ruleset import Rule
+from addons.core.redaction.scanner import Finding, Scanner, merge, scan, scan_shapes
+from addons.rulefiles import RULE_SETS, read_rules
 
 VECTORS = Path(__file__).parents[4] / "shared" / "redaction" / "vectors-open.jsonl.xz"
+NATIVE_SCANNER = Scanner(read_rules(RULE_SETS), native=NATIVE)
+PLAIN_SCANNER = Scanner(read_rules(RULE_SETS), native=False)
+HOSTILE = [
+    *(b"token=", b'token="', b"--token a1b2 ", b"password: ", b"sk-", b" sk-aaaa", b"eyJaaaaaaaaaaaa.", b"a.ey", b"8Q~", b"://a:", b"key"),
+    *(b"-----BEGIN PRIVATE KEY-----\nAAAAAAAAAAAAAAAAAAAA", b"kind: Secret\ndata:\n a: ", b"'\"`", b"a", b"AKIA", b"0:AA", b"\n", b"@"),
+]
+
 ALNUM = string.ascii_letters + string.digits
 rng = random.Random(7)
 
@@ -159,12 +169,6 @@ def test_overlaps_are_joined() -> None:
     assert joined == [Finding(0, 9, "a", keep_tail=False), Finding(20, 22, "c")]
 
 
-def test_entropy_is_in_bits() -> None:
-    """One letter has none, sixteen different ones have four."""
-    assert entropy(b"aaaa") == 0
-    assert entropy(b"0123456789abcdef") == pytest.approx(4)
-
-
 @pytest.mark.parametrize(
     "piece", ["token=", "sk-", "eyJaaaaaaaaaaaa.", ":A1", "Q~", "-us1", "://a:", "-----BEGIN PRIVATE KEY-----\n", "password"]
 )
@@ -185,26 +189,106 @@ def test_hostile_text_costs_linear_time(piece: str) -> None:
 
 @pytest.mark.skipif(not VECTORS.exists(), reason="the labelled secrets are not here")
 def test_labelled_secrets() -> None:
-    """Of the labelled secrets at least 95 of 100 are covered by findings."""
+    """Of the labelled secrets at least 99 of 100 are covered by findings."""
     missed = total = 0
+    for data, secrets in labelled():
+        if secrets == []:
+            continue
+        findings = scan(data)
+        left = b"\0".join(pieces(data, findings))
+        gone = bool(findings) if secrets is None else not any(secret.encode() in left for secret in secrets)
+        total, missed = total + 1, missed + (not gone)
+    assert missed / total < 0.01
+
+
+def labelled() -> Iterator[tuple[bytes, list[str] | None]]:
     for line in lzma.decompress(VECTORS.read_bytes()).splitlines():
         vector = json.loads(line)
-        if vector["secrets"] == []:
-            continue
-        data = vector["text"].encode("utf-8", "surrogatepass")
-        findings = scan(data)
-        left, done = b"", 0
-        for found in findings:
-            left, done = left + data[done : found.start] + b"\0", found.end
-        left += data[done:]
-        gone = bool(findings) if vector["secrets"] is None else not any(secret.encode() in left for secret in vector["secrets"])
-        total, missed = total + 1, missed + (not gone)
-    assert missed / total < 0.05
+        yield vector["text"].encode("utf-8", "surrogatepass"), vector["secrets"]
 
 
-@given(st.lists(st.sampled_from([b"token", b"sk-", b"a", b" ", b"x" * 200_000]), max_size=9))
-def test_windows_find_what_one_search_finds(pieces: list[bytes]) -> None:
-    """However the hits lie to the windows' edges."""
-    data, pattern = b"".join(pieces), re.compile(b"token|sk-")
-    expected = [hit.span() for hit in pattern.finditer(data)]
-    assert [hit.span() for hit in _in_windows(pattern, data, 0, len(data))] == expected
+def pieces(data: bytes, findings: list[Finding]) -> Iterator[bytes]:
+    """What is left between the findings."""
+    ends = [0, *(found.end for found in findings)]
+    starts = [*(found.start for found in findings), len(data)]
+    return (data[end:start] for end, start in zip(ends, starts, strict=True))
+
+
+WORDS = [word.encode() for rule in read_rules(RULE_SETS) for word in rule.keywords]
+PIECES = [*WORDS[::5], b"=", b'"', b": ", b"\\n", b"\n", b"a1b2c3d4e5f60718"]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=12), max_size=40), st.booleans())
+def test_any_bytes_may_be_scanned(parts: list[bytes], cut: bool) -> None:
+    """Nothing raises; findings are in order, without overlap, within the data, and without google-re2 they are the same."""
+    data = b"".join(parts)
+    findings = NATIVE_SCANNER.find(data, cut)
+    assert all(0 <= found.start < found.end <= len(data) for found in findings)
+    assert all(one.end <= other.start for one, other in pairwise(findings))
+    assert findings == PLAIN_SCANNER.find(data, cut)
+    assert NATIVE_SCANNER.find_shapes(data) == PLAIN_SCANNER.find_shapes(data)
+
+
+@given(st.text(max_size=60), st.sampled_from(["password: '{}'", "token={}", "https://a:{}@b", "{}"]))
+def test_no_character_is_cut_in_two(text: str, place: str) -> None:
+    """What is left of a text is text."""
+    data = place.format(text).encode("utf-8", "surrogatepass")
+    for found in scan(data):
+        data[: found.start].decode("utf-8", "surrogatepass")
+        data[found.start : found.end].decode("utf-8", "surrogatepass")
+
+
+@pytest.mark.skipif(not VECTORS.exists(), reason="the labelled secrets are not here")
+def test_without_the_libraries_the_same_is_found() -> None:
+    """In all labelled texts."""
+    assert [NATIVE_SCANNER.find(data) for data, _ in labelled()] == [PLAIN_SCANNER.find(data) for data, _ in labelled()]
+
+
+def test_exact_values_count() -> None:
+    """Those that the scanner was made with, and those it is told later; the first scanner does not learn them."""
+    scanner = Scanner((), ["first-secret-value"])
+    knowing = scanner.knowing(["other/secret"]).knowing(["third-secret"])
+    data = b'first-secret-value {"a": "other\\/secret"} third-secret'
+    assert [data[f.start : f.end] for f in knowing.find(data)] == [b"first-secret-value", b"other\\/secret", b"third-secret"]
+    assert knowing.find_shapes(data) == knowing.find(data)
+    assert len(scanner.find(data)) == 1
+
+
+def test_shapes_are_what_they_are_anywhere() -> None:
+    """A token is one; a value that its name gives away, or a scheme before it, is none."""
+    token, password = SHAPES["github"](), chars(12)
+    data = f"{token} password: '{password}' Bearer {chars(30)}".encode()
+    assert [f.rule for f in scan_shapes(data)] == ["github-token"]
+    assert [f.rule for f in scan(data)] == ["github-token", "password", "authorization"]
+
+
+def test_a_rule_without_keywords_is_searched_everywhere() -> None:
+    """In pieces that hide nothing."""
+    scanner = Scanner([Rule("r", "x[0-9]{6}y")])
+    data = b"".join(b" " * 997 + b"x%06dy " % number for number in range(60))
+    assert len(scanner.find(data)) == 60
+
+
+def test_of_two_that_find_the_same_the_first_names_it() -> None:
+    """Whatever the order of their keywords."""
+    one, other = Rule("one", "ab[0-9]{3}", "anchored", ("ab",)), Rule("other", "ab[0-9]+", "anchored", ("a",))
+    assert [f.rule for f in Scanner([one, other]).find(b" ab123 ")] == ["one"]
+    assert [f.rule for f in Scanner([other, one]).find(b" ab123 ")] == ["other"]
+
+
+def test_a_value_that_is_cut_counts() -> None:
+    """What a name gives away at the very end, where the rest is missing."""
+    data = b'{"api_key": "Ab3dE6'
+    assert scan(data) == []
+    assert [(f.start, f.end) for f in scan(data, cut=True)] == [(13, len(data))]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_text_is_bounded(piece: bytes, native: bool) -> None:
+    """A megabyte's fifth of whatever keyword takes no second, with the libraries or without."""
+    scanner = NATIVE_SCANNER if native else PLAIN_SCANNER
+    data = (piece * 200_000)[:200_000]
+    started = time.perf_counter()
+    scanner.find(data)
+    assert time.perf_counter() - started < (1 if native else 4)

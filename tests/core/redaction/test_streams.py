@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from addons.core.redaction.bodies import BodyScanner
 from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.streams import find_across_events
+from tests.core.redaction.planted import Values
 
 SECRET = "sk-" + "".join(random.Random(5).choices(string.ascii_letters + string.digits, k=38)) + "9z"
 
@@ -102,4 +105,45 @@ def test_two_choices_side_by_side() -> None:
 def test_opaque_values_are_not_joined() -> None:
     """Ids and signatures that happen to make a secret when joined are left alone."""
     content = b"".join(b"data: " + json.dumps({"id": SECRET[at : at + 5]}).encode() + b"\n\n" for at in range(0, len(SECRET), 5))
+    assert Redactor().body(content, "text/event-stream", "x") == (content, [])
+
+
+def test_tool_arguments_that_come_in_pieces() -> None:
+    """They are JSON in a string: escapes are decoded twice, names count, and what is left is JSON still."""
+    arguments = json.dumps({"command": f'export KEY="{SECRET}"', "password": "Tr0ub4dor&3x"})
+    write = WIRES["anthropic"][1]
+    for size in (1, 3, 17, 1000):
+        content = write([arguments[at : at + size] for at in range(0, len(arguments), size)])
+        clean, notes = Redactor().body(content, "text/event-stream", "x")
+        joined = "".join(json.loads(line[6:])["delta"]["partial_json"] for line in clean.split(b"\n") if line.startswith(b"data: {"))
+        assert json.loads(joined) == {"command": f'export KEY="***{SECRET[-4:]}"', "password": "***"}, size
+        assert len(notes) == 2
+
+
+def test_only_the_pieces_change() -> None:
+    """Spaces, escapes and order of an event that held a piece stay; a key that stands twice is left to the scan of the whole."""
+    head, tail = b'data: {"b" : "\\u00e9\\/", "delta":  "a ', b'" , "x":1.0}\n\n'
+    content = head + SECRET[:10].encode() + tail + head.replace(b"a ", b"") + SECRET[10:].encode() + b" b" + tail
+    clean, _ = Redactor().body(content, "text/event-stream", "x")
+    assert clean == head + b"***" + SECRET[-4:].encode() + tail + head.replace(b"a ", b"") + b" b" + tail
+    twice = b'data: {"delta": "z", "delta": "' + SECRET.encode() + b'"}\n\n'
+    masked = b"***" + SECRET[-4:].encode()
+    assert Redactor().body(twice, "text/event-stream", "x")[0] == twice.replace(SECRET.encode(), masked)
+
+
+def test_places_in_a_stream() -> None:
+    """Each piece of a secret by itself, the first one as what it is, with the strings that it stands in."""
+    arguments = json.dumps({"a": SECRET})
+    content = WIRES["anthropic"][1]([arguments[:12], arguments[12:]])
+    found = find_across_events(content, lambda text: BodyScanner(Values([SECRET])).find(text, None, "x"))
+    assert [(place.secret, place.escapes, place.piece) for place in found] == [(SECRET, 2, 0), (SECRET, 2, 1)]
+    assert b"".join(content[place.start : place.end] for place in found) == SECRET.encode()
+
+
+def test_audio_in_pieces_is_left_alone() -> None:
+    """Base64 that happens to hold a secret's shape, which a text would be masked for."""
+    shape = "AKIA" + "".join(random.Random(3).choices("QRSTUVWXYZ234567", k=16))
+    assert Redactor().text(f"UklGR/{shape}/A", "x")[1]
+    sound = "UklGR/" * 50 + shape + "/A" * 150
+    content = b"".join(b'data: {"type": "response.audio.delta", "delta": "' + sound.encode() + b'"}\n\n' for _ in range(2))
     assert Redactor().body(content, "text/event-stream", "x") == (content, [])

@@ -1,0 +1,159 @@
+"""The texts of many segments of bodies, gathered for one run of the scanner, and its findings brought back to each of them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+from addons.core.redaction.findings import Finding, merge
+from addons.core.redaction.jsonstrings import JsonStrings
+from addons.core.redaction.memory import Trace
+from addons.core.redaction.opaque import in_data_url, is_id, is_sealed
+from addons.core.redaction.parts import Kind
+from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, place
+
+MAX_DEPTH = 6
+"""JSON in a string in a string …: each level doubles its backslashes, so nobody goes far; what is deeper is read as text."""
+
+_MAYBE_JSON = (b"{", b"[", b'"', b" ", b"\n", b"\t", b"\r")
+_JSON_START = re.compile(rb'\s*+(?:\{\s*+["}]|\[\s*+[\[{"\]0-9tfn-]|"(?!""))')
+"""As JSON in a string begins; three quotes begin a docstring."""
+
+
+class Finder(Protocol):
+    """A scanner of texts. `find_shapes`: only what is a secret by its shape, wherever it stands; `find_exact`: only known values."""
+
+    def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]: ...
+
+    def find_shapes(self, data: bytes) -> Sequence[Finding]: ...
+
+    def find_exact(self, data: bytes) -> Sequence[Finding]: ...
+
+
+class Gathering:
+    """`owner`: a number that the caller gives to each segment, by which its traces are handed out."""
+
+    def __init__(self, scanner: Finder) -> None:
+        self._scanner = scanner
+        self._pieces: list[Piece] = []
+        self._named: list[Piece] = []
+        self._blobs: list[tuple[Piece, int]] = []
+        self._owners: dict[int, int] = {}  # by id of a piece
+
+    def add(self, owner: int, kind: Kind, text: bytes, last: bool = True) -> bool:
+        """False where this is no JSON although it should be. A string without an end may only stand in a part's last segment."""
+        if kind == "json":
+            strings = JsonStrings(text)
+            if not strings.clean or not (strings.closed or last):
+                return False
+            self._pieces += self._json(owner, JsonPiece(strings), text)
+        elif kind == "form":
+            self._pieces += self._form(owner, FormPiece(text))
+        elif kind == "text":
+            self._pieces.append(self._owned(owner, Piece([text])))
+        else:
+            self._blobs.append((self._owned(owner, Piece([text])), 0))
+        return True
+
+    def add_broken(self, owner: int, text: bytes) -> None:
+        """What is no JSON after all: nobody knows where its strings end, so it is read as a text, and besides whatever could be a string
+        with escapes."""
+        piece = JsonPiece(JsonStrings(text))
+        piece.texts = [decoded if b"\\" in raw else b"" for decoded, raw in zip(piece.decoded, piece.strings.raws, strict=True)]
+        self._named.append(piece)
+        self._pieces += [self._owned(owner, piece), self._owned(owner, Piece([text]))]
+
+    def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
+        """Owner → what was found in its segment, in order and without overlap."""
+        texts: defaultdict[tuple[int, int], list[Finding]] = defaultdict(list)
+        pieces = {id(piece): piece for piece in (*self._pieces, *(piece for piece, _ in self._blobs))}
+        if self._pieces:
+            for found in self._scanner.find(joined(self._pieces, cut), cut):
+                for piece, index, finding in place(self._pieces, found, self._scanner):
+                    texts[id(piece), index] += self._counting(piece, index, finding)
+        for piece, index in self._blobs:
+            texts[id(piece), index] += self._scanner.find_exact(_text(piece, index))
+        for piece in self._named:
+            for index, finding in piece.by_name():
+                texts[id(piece), index].append(finding)
+        found_by: defaultdict[int, list[Trace]] = defaultdict(list)
+        for (number, index), findings in texts.items():
+            piece = pieces[number]
+            found_by[self._owners[number]] += [_trace(piece, index, finding) for finding in merge(findings)]
+        return {owner: _apart(traces) for owner, traces in found_by.items()}
+
+    def _counting(self, piece: Piece, index: int, finding: Finding) -> Sequence[Finding]:
+        """The finding itself; of a value that is left alone (`opaque.py`) only what is exact in it."""
+        value = piece.texts[index]
+        key = piece.key(index) if piece.escapes == 1 else None
+        if in_data_url(value, finding.start) or (key is not None and self._is_opaque(key, value)):
+            return self._scanner.find_exact(value)
+        return (finding,)
+
+    def _is_opaque(self, key: bytes, value: bytes) -> bool:
+        if is_sealed(key, value):
+            return True
+        return is_id(key, value) and not any(s.start == 0 and s.end == len(value) for s in self._scanner.find_shapes(value))
+
+    def _json(self, owner: int, piece: JsonPiece, text: bytes) -> list[Piece]:
+        """The piece and what stands in it, in an order in which a text that was cut comes last."""
+        self._owned(owner, piece)
+        self._named.append(piece)
+        self._blobs += [(piece, index) for index in piece.take_blobs()]
+        inner, tail = self._inner(owner, piece)
+        if piece.strings.has_numbers():
+            inner.append(self._owned(owner, NumberPiece(piece.strings, text, piece.up, piece.escapes - 1)))
+        return [*inner, piece, *tail]
+
+    def _form(self, owner: int, piece: FormPiece) -> list[Piece]:
+        self._owned(owner, piece)
+        self._named.append(piece)
+        inner, tail = self._inner(owner, piece)
+        return [*inner, piece, *tail]
+
+    def _inner(self, owner: int, piece: Piece) -> tuple[list[Piece], list[Piece]]:
+        """What is JSON in a string; that of the last string apart."""
+        inner: list[Piece] = []
+        tail: list[Piece] = []
+        if piece.escapes >= MAX_DEPTH:
+            return inner, tail
+        for index in [i for i, text in enumerate(piece.texts) if text.startswith(_MAYBE_JSON)]:
+            text = piece.texts[index]
+            if not _JSON_START.match(text) or b'"' not in text:
+                continue
+            strings = JsonStrings(text)
+            if strings.clean:
+                piece.texts[index] = b""
+                (tail if index == len(piece.texts) - 1 else inner).extend(self._json(owner, JsonPiece(strings, (piece, index)), text))
+        return inner, tail
+
+    def _owned(self, owner: int, piece: Piece) -> Piece:
+        self._owners[id(piece)] = owner
+        return piece
+
+
+def _text(piece: Piece, index: int) -> bytes:
+    return piece.decoded[index] if isinstance(piece, JsonPiece) else piece.texts[index]
+
+
+def _trace(piece: Piece, index: int, finding: Finding) -> Trace:
+    start, end = piece.span(index, finding.start, finding.end)
+    at = piece.up
+    while at:
+        start, end = at[0].span(at[1], start, end)
+        at = at[0].up
+    return Trace(start, end, finding.rule, finding.keep_tail, piece.escapes, piece.bare, piece.form)
+
+
+def _apart(traces: list[Trace]) -> tuple[Trace, ...]:
+    """Sorted; what overlaps (a text that is no JSON is read in two ways) is joined, so that nothing of it is left over."""
+    apart: list[Trace] = []
+    for trace in sorted(traces, key=lambda trace: (trace.start, -trace.end)):
+        if apart and trace.start < apart[-1].end:
+            last = apart[-1]
+            apart[-1] = last._replace(end=max(last.end, trace.end), keep_tail=last.keep_tail and trace.keep_tail)
+        else:
+            apart.append(trace)
+    return tuple(apart)

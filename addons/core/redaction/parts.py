@@ -1,0 +1,110 @@
+"""What a body is made of: spans that are JSON, text, a form's pairs, or bytes that mean nothing as text.
+
+By the bytes rather than by their label where both are at hand: streams and errors come labelled `application/json`, JSON comes
+labelled as anything. Parts do not overlap; what lies between them (boundaries, `data:` and the like) is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.message import Message
+from typing import Literal, NamedTuple
+
+Kind = Literal["json", "text", "form", "binary"]
+
+
+class Part(NamedTuple):
+    """`body[start:end]`."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+BOM = b"\xef\xbb\xbf"
+
+_JSON_START = re.compile(rb'\s*+[{\["]')
+_SSE_START = re.compile(rb"(?:data|event|id|retry)?:[^\n]*(?:\n|\Z)")
+_LINE = re.compile(rb"[^\r\n]*+(?:\r\n|[\r\n]|\Z)")
+_DATA_JSON = re.compile(rb'data:[ ]?(?!\s*\[DONE\])(?=\s*[{\["])')
+_NOTHING = re.compile(rb"(?:data: ?\[DONE\])?\s*")
+_BINARY_TYPE = re.compile(rb"content-type:\s*(?:image|audio|video|font)/", re.IGNORECASE)
+_MAX_FORM_PARTS = 10_000
+
+
+def divide(body: bytes, content_type: str | None) -> list[Part]:
+    """The parts of a body, in order."""
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    start = len(BOM) if body.startswith(BOM) else 0
+    if kind == "multipart/form-data" and (boundary := _boundary(content_type or "")):
+        return list(_multipart(body, boundary))
+    if kind == "application/x-www-form-urlencoded" and not _JSON_START.match(body, start):
+        return [Part(start, len(body), "form")]
+    if _JSON_START.match(body, start):
+        return [Part(start, len(body), "json")]
+    if kind == "text/event-stream" or _SSE_START.match(body, start):
+        return list(_event_stream(body, start))
+    return [Part(start, len(body), "binary" if kind.startswith(("image/", "audio/", "video/")) else "text")]
+
+
+def _event_stream(body: bytes, start: int) -> Iterator[Part]:
+    """The JSON of each data line (WHATWG HTML, "Server-sent events"); other lines that say something, joined where they are neighbours."""
+    text_from: int | None = None
+    while start < len(body):
+        line = _LINE.match(body, start)
+        end = line.end() if line else len(body)
+        data = _DATA_JSON.match(body, start, end)
+        if data or (text_from is None and _NOTHING.fullmatch(body, start, end)):
+            if text_from is not None:
+                yield Part(text_from, start, "text")
+                text_from = None
+            if data:
+                yield Part(data.end(), end, "json")
+        elif text_from is None:
+            text_from = start
+        start = end
+    if text_from is not None:
+        yield Part(text_from, len(body), "text")
+
+
+def _boundary(content_type: str) -> bytes | None:
+    message = Message()
+    message["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
+    found = message.get_param("boundary")
+    return found.encode("utf-8", "replace") if isinstance(found, str) and found else None
+
+
+def _multipart(body: bytes, boundary: bytes) -> Iterator[Part]:
+    """RFC 7578 over RFC 2046 §5.1: of each part its headers as text, and its content by what it is."""
+    delimiter = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?:--)?[ \t]*(?:\r?\n|\Z)")
+    at: int | None = None
+    begins = 0
+    for found in delimiter.finditer(body):
+        yield from _field(body, at, found.start()) if at is not None else [Part(0, found.start(), "text")]
+        at, begins = found.end(), begins + 1
+        if begins > _MAX_FORM_PARTS:
+            break
+    if at is None:
+        yield Part(0, len(body), "text")  # not what its label says
+    elif at < len(body):
+        yield from _field(body, at, len(body))  # cut, or something behind the end
+
+
+def _field(body: bytes, start: int, end: int) -> Iterator[Part]:
+    blank = re.compile(rb"\r?\n\r?\n").search(body, start, end)
+    head, content = (start, start) if blank is None else (blank.start(), blank.end())
+    yield Part(start, head, "text")
+    yield Part(content, end, _content_kind(body[start:head], body[content:end]))
+
+
+def _content_kind(head: bytes, content: bytes) -> Kind:
+    if _BINARY_TYPE.search(head) or b"\0" in content[:4096]:
+        return "binary"
+    if _JSON_START.match(content):
+        return "json"  # a JSON Lines file for a batch too
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return "text" if error.start >= len(content) - 3 else "binary"  # cut within a character, or no text
+    return "text"
