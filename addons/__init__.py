@@ -7,9 +7,9 @@ The journey of one call, in hook order (the list in `router.py`); every room add
     Gate       who is the client, and may it?
     Endpoints  is this request for the proxy itself (/healthz, /ready, /metrics, {prefix}/v1/models …)?
     Router     the candidates, in order: which upstream, under which model name
+    Redactor   what may be sent: looks at long bodies ahead, and is asked per attempt: secrets out of the prompt, by that upstream's policy
     Failover   builds each attempt anew from the client's untouched request with one pure function; after a failed one: wait, next key,
                or next candidate; the client sees one response
-      Redactor   asked per attempt: secrets out of the prompt, by that upstream's policy
       Keys       asked per attempt: a key of the upstream's pool
     Meter      the only owner of flow.response.stream: bytes and times
     Recorder   one row per call, whatever the end was

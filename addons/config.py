@@ -31,6 +31,7 @@ from addons.config_types import (
     KeyringEntry,
     Number,
     OneVariable,
+    PlaceholderShape,
     Port,
     Positive,
     Prefix,
@@ -45,6 +46,7 @@ from addons.config_types import (
     named_upstreams,
 )
 from addons.core.modeldata import Capability
+from addons.core.redaction.placeholders import SHAPE
 from addons.core.strategies import Kind, StrategyName
 from addons.keysources import Rank, Secret, Sources
 from addons.rulefiles import RULE_SETS, rule_file
@@ -270,9 +272,13 @@ class Stored(Section):
 
 
 class Outgoing(Section):
-    """Redaction of what is sent."""
+    """Redaction of what is sent. `clients`: glob of the client → mode, the first that fits. `restore`: where in an answer placeholders
+    become secrets again; `shape`: what placeholders look like."""
 
     mode: OutgoingMode = "off"
+    clients: dict[str, OutgoingMode] = {}
+    restore: Literal["text_and_tools", "text", "off"] = "text_and_tools"
+    shape: PlaceholderShape = SHAPE
 
 
 class Redaction(Section):
@@ -362,6 +368,13 @@ class Config(Section):
     def exact_strings(self) -> tuple[Secret, ...]:
         """The values of `redaction.strings`."""
         return self._exact_strings
+
+    @cached_property
+    def is_protected(self) -> bool:
+        """May anything that is sent have to be cleaned of secrets?"""
+        outgoing = self.redaction.outgoing
+        modes = (outgoing.mode, *outgoing.clients.values(), *(upstream.redaction.mode for upstream in self.upstreams.values()))
+        return any(mode not in (None, "off") for mode in modes)
 
     @property
     def watched(self) -> tuple[Path, ...]:

@@ -27,9 +27,7 @@ RESERVED_NAMES = ("v1", "v1beta", "api")
 
 NOT_YET: dict[str, str] = {
     "proxy.shutdown_grace": "draining at shutdown",
-    "upstreams.*.redaction": "outgoing redaction",
     "capture.keep": "retention",
-    "redaction.outgoing": "outgoing redaction",
     "logs.folder": "log files",
     "logs.keep_days": "log files",
     "logs.max_size": "log files",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from addons.config_errors import bad, looks_like_key, mask_if_key
 from addons.core.providers import PROVIDER_NAMES
+from addons.core.redaction.restore_text import Shape
 from addons.core.routes import READY_MADE_BY_NAME, normal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,6 +128,15 @@ def _fallback_sign(value: object) -> str:
     return str(value)
 
 
+def _placeholder_shape(value: str) -> str:
+    try:
+        Shape(value)
+    except ValueError as error:
+        raise bad(f"is no shape of placeholders: {error}") from None
+    return value
+
+
+PlaceholderShape = Annotated[str, AfterValidator(_placeholder_shape)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Number = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]

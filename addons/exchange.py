@@ -22,6 +22,8 @@ from addons.core.ids import RANDOM_BYTES, ulid
 from addons.core.keypool import KeyPool
 from addons.core.peek import Peek
 from addons.core.providers import Api
+from addons.core.redaction.outgoing import Restore
+from addons.core.redaction.restore_text import Restorable
 from addons.core.routing import Decision
 from addons.core.tries import Tries
 
@@ -49,6 +51,7 @@ class Exchange:
     path: str
     config: Config
     pools: Mapping[str, KeyPool]
+    peer: str = ""  # the client's address
     upstream: str | None = None
     api: Api | None = None
     base_url_call: bool = False
@@ -59,6 +62,7 @@ class Exchange:
     peek: Peek | None = None
     conversation: str | None = None  # found only where it decides which key is taken
     asked_usage: bool = False
+    restore: tuple[Restorable, Restore] | None = None  # what the answer is restored with, and where
     key_sent: str | None = field(default=None, repr=False)  # the pool key that stands in the flow's request
     refused_with: http.Response | None = None  # the last response of an upstream that the client has not been given
     waited_ms: float = 0.0  # of the waits that attempts have noted
@@ -95,7 +99,7 @@ def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str, config: Config, po
         path=flow.request.path,
         api="other",
     )
-    exchange = Exchange(kind, record, time.perf_counter(), path, config, pools)
+    exchange = Exchange(kind, record, time.perf_counter(), path, config, pools, peer=flow.client_conn.peername[0])
     _exchanges[flow] = exchange
     return exchange
 

@@ -26,6 +26,7 @@ from addons.core.failures import Failure, classify, stream_error
 from addons.core.inject import keeps_own
 from addons.core.peek import peek
 from addons.core.providers import Api
+from addons.core.redaction.outgoing import Blocked, Unreadable
 from addons.core.routing import Decision
 from addons.core.tries import Option, Rules, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
@@ -158,6 +159,13 @@ class Failover:
             try:
                 self._prepare(flow, exchange, step)
                 return
+            except (Blocked, Unreadable) as error:  # another upstream may be shown more, but to be asked instead is not what was meant
+                tries.close(time.time())
+                if isinstance(error, Blocked):
+                    refuse(flow, exchange, 403, "secret_blocked", str(error), rule=error.rule, where=error.where)
+                else:
+                    refuse(flow, exchange, 413, "body_too_large", str(error))
+                return
             except (NotSpoken, UndecodableBody) as error:
                 problem = "unreadable_body" if isinstance(error, UndecodableBody) else problem
                 step = tries.unusable(str(error), time.time())
@@ -187,7 +195,8 @@ class Failover:
             raise NotSpoken(f"upstream {upstream.name!r} has no base_url; set it in the configuration")
         credential, hint = self.keys.credential(exchange, upstream.name, step.lease)
         target = Target(upstream.provider, upstream.base_url, model, asks_usage(upstream, request.host))
-        outgoing = self.redactor.clean(build(request, api, target, credential), exchange.config, upstream.name)
+        built = build(request, api, target, credential)
+        outgoing = self.redactor.clean(built, exchange, upstream.name, lambda: self._conversation(exchange, request))
         apply(flow, outgoing)
         exchange.asked_usage, exchange.key_sent = outgoing.asked_usage, step.lease.key.value if step.lease else None
         limits = upstream.timeout

@@ -13,6 +13,8 @@ from mitmproxy import ctx, http
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CapturedBody, Headers
 from addons.core.encodings import Decoder, UndecodableBody, decoder
+from addons.core.redaction.restoring import Restorer as Filter
+from addons.core.redaction.restoring import stream_restorer
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
 
@@ -45,8 +47,7 @@ class Meter:
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
             return  # our own answer, or a WebSocket
         record.ttfb_ms = exchange.now_ms()
-        usage_filter = _usage_filter(flow, response) if exchange.asked_usage else None
-        response.stream = Tap(exchange, record.response, self.state.config.capture.max_body, usage_filter)
+        response.stream = Tap(exchange, record.response, self.state.config.capture.max_body, *_filters(flow, response, exchange))
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
         """A request body that is too long to be held is counted, and kept in part, as it passes."""
@@ -92,27 +93,34 @@ class SessionTap:
 class Tap:
     """Copies what passes into `body`: at most `max_body` bytes from the start, and the tail of what is longer.
 
-    With `usage_filter` the usage that only we asked for is kept, and not passed on.
+    What the client gets goes through `restorer` before (placeholders become what they stand for; it is copied so, and masked when it
+    is stored), and through `usage_filter` after: usage that only we asked for is kept, and not passed on.
     """
 
     def __init__(
-        self, exchange: Exchange, body: CapturedBody, max_body: int, usage_filter: UsageFilter | UnpackedUsageFilter | None = None
+        self, exchange: Exchange, body: CapturedBody, max_body: int, restorer: Filter | None = None, usage_filter: Filter | None = None
     ) -> None:
         self.exchange = exchange
         self.body = body
         self.room = max_body
         self.pieces: list[bytes] = []
         self.tail = bytearray()
-        self.usage_filter = usage_filter
+        self.restorer, self.usage_filter = restorer, usage_filter
 
     def __call__(self, data: bytes) -> bytes | list[bytes]:
         """One chunk as it came from the wire; b"" at the end. What may pass on now: a list, since an empty chunk would end the body."""
         try:
+            last, filtered = not data, self.usage_filter or self.restorer
+            if self.restorer:
+                data = self.restorer.flush() if last else self.restorer.feed(data)
             if data:
                 self._take(data)
-            if self.usage_filter is None:
+            if filtered is None:
                 return data
-            passed = self.usage_filter.feed(data) if data else self.usage_filter.flush()
+            passed = data
+            if self.usage_filter:
+                passed = self.usage_filter.feed(data) if data else b""
+                passed += self.usage_filter.flush() if last else b""
         except Exception as error:  # whatever it is, the client gets its bytes
             logger.error("a body of call %s not recorded whole: %s", self.exchange.record.id, type(error).__name__)
             return data
@@ -144,35 +152,41 @@ class Tap:
         self.pieces.clear()
 
 
-class UnpackedUsageFilter:
-    """For an upstream that compresses although it was asked not to: the client gets the answer plain."""
+class Unpacked:
+    """For an upstream that compresses although it was asked not to: the filter behind it gets the answer plain, and so does the client."""
 
-    def __init__(self, unpack: Decoder) -> None:
-        self.unpack, self.filter = unpack, UsageFilter()
+    def __init__(self, unpack: Decoder, inner: Filter) -> None:
+        self.unpack, self.inner = unpack, inner
 
-    def feed(self, data: bytes) -> bytes:
-        """As `UsageFilter.feed`."""
-        return self.filter.feed(self.unpack.feed(data))
+    def feed(self, chunk: bytes) -> bytes:
+        """As the filter's own."""
+        return self.inner.feed(self.unpack.feed(chunk))
 
     def flush(self) -> bytes:
-        """As `UsageFilter.flush`."""
-        return self.filter.feed(self.unpack.flush()) + self.filter.flush()
+        """As the filter's own."""
+        return self.inner.feed(self.unpack.flush()) + self.inner.flush()
 
 
-def _usage_filter(flow: http.HTTPFlow, response: http.Response) -> UsageFilter | UnpackedUsageFilter | None:
-    """What takes the usage chunk out of this answer, whose length it changes; None for errors and what cannot be read."""
-    if response.status_code >= FIRST_ERROR_STATUS:
-        return None
+def _filters(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -> tuple[Filter | None, Filter | None]:
+    """What restores placeholders in this answer, and what takes the usage chunk out of it; both change its length."""
+    restorer: Filter | None = None
+    if exchange.restore:
+        pairs, mode = exchange.restore
+        restorer = stream_restorer(exchange.record.api, response.headers.get("content-type"), pairs, mode)
+    usage: Filter | None = UsageFilter() if exchange.asked_usage and response.status_code < FIRST_ERROR_STATUS else None
+    first = restorer or usage
+    if first is None:
+        return None, None
     headers = response.headers
     try:
         encoding = headers.get("content-encoding")
-        chosen = UnpackedUsageFilter(decoder(encoding)) if encoding else UsageFilter()
-    except UndecodableBody:
-        return None
+        unpacked = Unpacked(decoder(encoding), first) if encoding else first
+    except UndecodableBody:  # it is passed on as it came, with what the model said of the placeholders
+        return None, None
     headers.pop("content-encoding", None)
     if headers.pop("content-length", None) is not None and not flow.request.is_http2:
         headers["transfer-encoding"] = "chunked"
-    return chosen
+    return (unpacked, usage) if restorer else (None, unpacked)
 
 
 def header_pairs(headers: http.Headers) -> Headers:

@@ -1,25 +1,105 @@
-"""Asked per attempt: secrets out of what is sent, by that upstream's policy.
+"""Asked per attempt: secrets out of what is sent, by that upstream's and client's policy, and back into the answer (DESIGN §1).
 
-The only policy that the configuration accepts so far is `outgoing: {mode: off}`, under which a request is passed as it
-is. Anything else is refused here too, so that a body can't slip through unprotected (protection fails closed).
+Protection fails closed: what can't be read, or goes wrong, is not sent (Failover answers). Bodies that take long to be looked at are
+looked at in a thread before the first attempt; what was seen is remembered, so that attempts and the next turn cost little.
 """
 
 from __future__ import annotations
 
-from addons.config import Config
+import asyncio
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+
+from mitmproxy import http
+
+from addons.answers import refuse
 from addons.core.attempt import Request
+from addons.core.redaction.outgoing import Blocked, Cleaned, Policy, Unreadable, clean, plain_body
+from addons.exchange import Exchange, exchange_of
+from addons.outgoing import apply, plain
+from addons.state import State
 
-
-class Unprotected(RuntimeError):
-    """Protection is asked for that can't be given; nothing may be sent."""
+OFF_LOOP_BYTES = 200_000
 
 
 class Redactor:
     """Gives back the request that may be sent to an upstream."""
 
-    def clean(self, request: Request, config: Config, upstream: str) -> Request:
-        """The request as this upstream may see it. Raises Unprotected."""
-        mode = config.upstreams[upstream].redaction.mode or config.redaction.outgoing.mode
-        if mode != "off":
-            raise Unprotected(f"outgoing redaction for {upstream} is not available")
-        return request
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def policy(self, exchange: Exchange, upstream: str) -> Policy:
+        """The upstream's own mode goes before the client's, and that before the general one."""
+        config = exchange.config
+        outgoing = config.redaction.outgoing
+        by_client = next((mode for glob, mode in outgoing.clients.items() if fnmatchcase(exchange.record.client or "", glob)), None)
+        return Policy(config.upstreams[upstream].redaction.mode or by_client or outgoing.mode, outgoing.restore)
+
+    def clean(self, request: Request, exchange: Exchange, upstream: str, conversation: Callable[[], str]) -> Request:
+        """The request as this upstream may see it, noted in the call's record. Raises Blocked and Unreadable."""
+        policy = self.policy(exchange, upstream)
+        exchange.restore = None
+        if policy.mode == "off":
+            return request
+        if self.state.outgoing is None:
+            raise RuntimeError("outgoing redaction is wanted, and there is no scanner")
+        cleaned = self._cleaned(request, policy, exchange, conversation)
+        known = exchange.record.redactions
+        known += [note for note in cleaned.notes if note not in known]
+        if cleaned.restorable:
+            exchange.restore = cleaned.restorable, policy.restore
+        return cleaned.request
+
+    def _cleaned(self, request: Request, policy: Policy, exchange: Exchange, conversation: Callable[[], str]) -> Cleaned:
+        if self.state.outgoing is None:
+            raise RuntimeError("there is no scanner")
+        record = exchange.record
+        client = f"{exchange.peer} {record.client or record.user_agent or ''}"  # whoever else it is, it has placeholders of its own
+        return clean(request, policy, self.state.outgoing, lambda: self.state.placeholders_of(client, conversation()))
+
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Look at a long body before it is needed; clean a side call, which has one attempt and no answer to be restored."""
+        exchange = exchange_of(flow)
+        if exchange is None or flow.response or exchange.kind not in ("call", "side") or not exchange.config.is_protected:
+            return None
+        if exchange.kind == "side":
+            self._clean_side_call(flow, exchange)
+        elif len(flow.request.raw_content or b"") > OFF_LOOP_BYTES:
+            return self._look_ahead(plain(flow.request, exchange.path))
+        return None
+
+    def request_stream(self, flow: http.HTTPFlow) -> None:
+        """A side call whose body is not held can't be cleaned."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.kind == "side" and not flow.response and exchange.config.is_protected:
+            self._clean_side_call(flow, exchange)
+
+    async def _look_ahead(self, request: Request) -> None:
+        scanner = self.state.outgoing
+        if scanner is None:
+            return
+        try:
+            body = await asyncio.to_thread(plain_body, request)
+            content_type = next((value.decode("latin-1") for name, value in request.headers if name.lower() == b"content-type"), None)
+            await asyncio.to_thread(scanner.find, body, content_type, "request.body")
+        except Exception:  # whatever it is, it is met again, and answered, when the attempt is cleaned
+            return
+
+    def _clean_side_call(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        if exchange.upstream is None:
+            return
+        mode = self.policy(exchange, exchange.upstream).mode
+        policy = Policy("mask" if mode == "placeholder" else mode)
+        if policy.mode == "off":
+            return
+        try:
+            request = plain(flow.request, flow.request.path)
+            cleaned = self._cleaned(request, policy, exchange, lambda: exchange.record.id).request
+            if cleaned is not request:
+                apply(flow, cleaned)
+        except Blocked as error:
+            refuse(flow, exchange, 403, "secret_blocked", str(error), rule=error.rule, where=error.where)
+        except Unreadable as error:
+            refuse(flow, exchange, 413, "body_too_large", str(error))
+        except Exception:  # fails closed: a hook that raises would let it pass
+            refuse(flow, exchange, 502, "internal_error", "the proxy could not clean this request; nothing was sent", outcome="error")

@@ -22,7 +22,7 @@ from addons.state import State
 from addons.trust import Trust
 
 state, outbound = State(), Outbound()
-router, catalogue = Router(state), Catalogue(state, outbound)
+router, redactor, catalogue = Router(state), Redactor(state), Catalogue(state, outbound)
 
 addons = [
     ConnectClock(),  #    how long opening a connection to an upstream may take
@@ -32,7 +32,8 @@ addons = [
     Gate(state),  #       who is the client, and may it?
     Endpoints(state, catalogue),  # is this request for the proxy itself?
     router,  #            which upstream, under which model name
-    Failover(state, router, Redactor(), Keys()),  # each attempt, built anew from the client's request
+    redactor,  #          what may be sent
+    Failover(state, router, redactor, Keys()),  # each attempt, built anew from the client's request
     Meter(state),  #      the only owner of flow.response.stream
     Recorder(state),  #   one row per call, whatever its end
     catalogue,  #         the models of all upstreams, asked by Endpoints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +18,10 @@ from addons.core.estimating import UsageEstimator
 from addons.core.keypool import KeyPool, PooledKey
 from addons.core.polls import Polls
 from addons.core.pricing import Prices
+from addons.core.redaction.bodies import BodyScanner
+from addons.core.redaction.known import Known
+from addons.core.redaction.memory import Memory
+from addons.core.redaction.placeholders import PlaceholderMap, PlaceholderMaps
 from addons.core.redaction.redactor import Redactor
 from addons.core.routes import needs_model_data
 from addons.core.speeds import Speeds
@@ -24,6 +29,7 @@ from addons.core.tries import Tries
 from addons.health import restore, saved_of
 from addons.keysources import Secret
 from addons.modeltables import ModelTables
+from addons.rulefiles import make_scanner
 from addons.storage.statefile import StateFile
 from addons.storage.writer import Writer
 from addons.tokenizer import Tokenizer
@@ -50,6 +56,10 @@ class State:
         self.breakers: dict[str, Breaker] = {}
         self.statefile: StateFile | None = None
         self._health_waits = False
+        self.outgoing: BodyScanner | None = None  # where anything that is sent may have to be cleaned
+        self._memory = Memory()
+        self._placeholders: PlaceholderMaps | None = None
+        self._placeholder_key = os.urandom(32)  # for this run; the next request after it makes new ones
         self.config_error: str | None = None
         self._secrets: set[Secret] = set()
         self.conversations = Conversations(CONVERSATIONS_REMEMBERED)
@@ -69,7 +79,10 @@ class State:
         self.prices = Prices({glob: price.model_dump() for glob, price in config.prices.items()})
         if any(needs_model_data(route) for route in config.routes):
             self.models.want()
-        self.redactor = Redactor(secret.value for secret in self._secrets)
+        exact = (secret.value for secret in self._secrets)
+        self.redactor = Redactor(exact, make_scanner("stored", config.redaction.rules), self._memory)
+        self.outgoing = self._outgoing_scanner(config)
+        self._placeholders = None
         self.digest = Digest(
             self.redactor,
             self.prices,
@@ -79,6 +92,12 @@ class State:
             estimator=UsageEstimator(self.tokenizer),
             polls=self.polls,
         )
+
+    def placeholders_of(self, client: str, conversation: str) -> PlaceholderMap:
+        """What stands for secrets in this client's conversation."""
+        if self._placeholders is None:
+            self._placeholders = PlaceholderMaps(self._placeholder_key, self.config.redaction.outgoing.shape)
+        return self._placeholders.map_for(client, conversation, time.time())
 
     def open_statefile(self, path: Path) -> None:
         """Stand as the last run ended. Raises StoreError (one line)."""
@@ -104,6 +123,12 @@ class State:
         tries.answered(time.time())
         if not was_well:
             self.health_changed()
+
+    def _outgoing_scanner(self, config: Config) -> BodyScanner | None:
+        if not config.is_protected:
+            return None
+        exact = [secret.value for secret in self._secrets]
+        return BodyScanner(Known(exact, make_scanner("outgoing", config.redaction.rules)), self._memory)
 
     def digest_record(self, record: CallRecord) -> StoredCall:
         """For the writer's thread: by the configuration that is valid when the call is written."""

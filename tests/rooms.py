@@ -129,9 +129,10 @@ class Journey:
         self.outbound = Outbound()
         self.catalogue, self.probes = Catalogue(state, self.outbound), Probes(state, self.outbound)
         self.scope, self.gate, self.endpoints, self.router = Scope(state), Gate(state), Endpoints(state, self.catalogue), Router(state)
-        self.failover = Failover(state, self.router, Redactor(), Keys())
+        self.redactor = Redactor(state)
+        self.failover = Failover(state, self.router, self.redactor, Keys())
         self.meter, self.recorder = Meter(state), Recorder(state)
-        self.rooms = [self.scope, self.gate, self.endpoints, self.router, self.failover, self.meter, self.recorder]
+        self.rooms = [self.scope, self.gate, self.endpoints, self.router, self.redactor, self.failover, self.meter, self.recorder]
         self.rooms += [self.catalogue, self.probes, self.outbound]
 
     def hook(self, name: str, data: object) -> list[str]:

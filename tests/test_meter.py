@@ -130,7 +130,7 @@ def test_headers_stay_as_on_the_wire() -> None:
 def test_usage_that_only_we_asked_for_is_kept_and_not_passed_on() -> None:
     """What is held or taken out is no chunk at all: an empty one would end a chunked body."""
     exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "openai.chat"), 0.0, "/", Config(), {})
-    sink = Tap(exchange, exchange.record.response, 1000, UsageFilter())
+    sink = Tap(exchange, exchange.record.response, 1000, usage_filter=UsageFilter())
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
     assert [sink(piece) for piece in (b": ping\n\n", usage[:9], usage[9:], b"data: [DONE]\n\n", b"")] == [
         [b": ping\n\n"],

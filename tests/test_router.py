@@ -19,7 +19,7 @@ from tests.rooms import mitmproxy_context
 
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
-JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Failover", "Meter", "Recorder"]
+JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Redactor", "Failover", "Meter", "Recorder"]
 BESIDE = ["Catalogue", "Probes", "Outbound", "FlowFiles"]
 """No part of a call's journey: what is done beside it."""
 
@@ -60,6 +60,7 @@ def test_the_list_is_in_the_order_of_the_journey(module: ModuleType) -> None:
     assert names(module.addons) == JOURNEY + BESIDE
     failover = module.addons[JOURNEY.index("Failover")]
     assert names([failover.router, failover.redactor, failover.keys]) == ["Router", "Redactor", "Keys"]
+    assert failover.redactor is module.addons[JOURNEY.index("Redactor")]
 
 
 def test_all_rooms_share_one_state_and_one_router(module: ModuleType) -> None:
@@ -74,7 +75,7 @@ def test_all_rooms_share_one_state_and_one_router(module: ModuleType) -> None:
 def test_the_description_of_the_journey_names_the_rooms_in_that_order() -> None:
     """The docstring of the package."""
     described = re.findall(r"^ +([A-Z][A-Za-z]+)  ", addons.__doc__ or "", re.MULTILINE)
-    assert [name for name in described if name not in ("Redactor", "Keys")] == JOURNEY[2:] + BESIDE
+    assert [name for name in described if name != "Keys"] == JOURNEY[2:] + BESIDE
 
 
 def test_it_loads_as_a_script(loaded: taddons.context, tmp_path: Path) -> None:

@@ -147,6 +147,15 @@ class CapturedBody:
         return self.size > len(self.content)
 
 
+@dataclass(frozen=True, slots=True)
+class RedactionNote:
+    """That a rule acted somewhere; never the secret. `where` is e.g. `request.body`, `request.header.cookie`."""
+
+    rule: str
+    where: str
+    action: Literal["mask", "block", "placeholder"]
+
+
 @dataclass(slots=True)
 class CallRecord:
     """Everything the event loop collected of one call; handed to the writer once, when the call has ended."""
@@ -175,6 +184,7 @@ class CallRecord:
     error: str | None = None
     key_hint: str | None = None
     attempts: list[AttemptRecord] = field(default_factory=list)
+    redactions: list[RedactionNote] = field(default_factory=list)  # of what was sent
     request: CapturedBody = field(default_factory=CapturedBody)
     response: CapturedBody = field(default_factory=CapturedBody)
     connect_ms: float | None = None
@@ -194,15 +204,6 @@ class StoredBody:
     size: int
     truncated: bool
     redacted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RedactionNote:
-    """That a rule acted somewhere; never the secret. `where` is e.g. `request.body`, `request.header.cookie`."""
-
-    rule: str
-    where: str
-    action: Literal["mask", "block", "placeholder"]
 
 
 @dataclass(frozen=True, slots=True)

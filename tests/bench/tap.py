@@ -23,7 +23,7 @@ CHUNKS, ROUNDS = 2000, 60
 def tap(usage_filter: UsageFilter | None = None) -> Callable[[bytes], object]:
     """A new one, as each answer has it."""
     exchange = Exchange("call", CallRecord("id", 0, "POST", "h", "/", "openai.chat"), time.perf_counter(), "/", Config(), {})
-    return Tap(exchange, exchange.record.response, 16 * 2**20, usage_filter)
+    return Tap(exchange, exchange.record.response, 16 * 2**20, usage_filter=usage_filter)
 
 
 MAKERS: dict[str, Callable[[], Callable[[bytes], object]]] = {

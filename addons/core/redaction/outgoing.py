@@ -1,0 +1,131 @@
+"""What is sent of a request where an upstream is to see no secrets: pure, one attempt at a time.
+
+Policy (mode) ──► clean(request, …) ──► Cleaned: the request as it may be sent, notes, and what its answer is restored with
+                      ├─ Blocked: a secret stands in it, and the policy is to send none
+                      └─ Unreadable: what can't be read can't be cleaned, so it is not sent
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from addons.core.attempt import HeaderFields, Request, content_encoding
+from addons.core.call import RedactionNote
+from addons.core.encodings import UndecodableBody, decode
+from addons.core.redaction.bodies import BodyScanner
+from addons.core.redaction.known import Known
+from addons.core.redaction.located import Located, replaced
+from addons.core.redaction.masking import mask
+from addons.core.redaction.placeholders import PlaceholderMap
+from addons.core.redaction.restore_text import Restorable
+
+Mode = Literal["off", "mask", "block", "placeholder"]
+Restore = Literal["text_and_tools", "text", "off"]
+
+WHERE = "request.body"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is done with secrets on their way to an upstream, and where they come back in the answer."""
+
+    mode: Mode = "off"
+    restore: Restore = "text_and_tools"
+
+
+class Blocked(Exception):
+    """A secret stands in the request; `rule` and `where` may be told, the secret may not."""
+
+    def __init__(self, rule: str, where: str) -> None:
+        super().__init__(f"a secret ({rule}) stands in {where}, and this upstream is to be sent none")
+        self.rule, self.where = rule, where
+
+
+class Unreadable(Exception):
+    """The body can't be read whole, so that nobody knows what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """`restorable` is None where nothing has to come back."""
+
+    request: Request
+    notes: tuple[RedactionNote, ...] = ()
+    restorable: Restorable | None = None
+
+
+def plain_body(request: Request) -> bytes:
+    """The body without its Content-Encoding. Raises Unreadable."""
+    if request.body is None:
+        raise Unreadable("the body is too long to be held, so it can't be cleaned (proxy.max_held_body)")
+    try:
+        return decode(request.body, content_encoding(request.headers))
+    except UndecodableBody as error:
+        raise Unreadable(f"the body can't be read, so it can't be cleaned: {error}") from error
+
+
+def clean(request: Request, policy: Policy, scanner: BodyScanner, placeholders: Callable[[], PlaceholderMap]) -> Cleaned:
+    """The request as an upstream of this policy may see it; the very same object where nothing is found. Raises Blocked, Unreadable."""
+    if policy.mode == "off":
+        return Cleaned(request)
+    if (_header(request.headers, b"upgrade") or "").lower() == "websocket":
+        raise Unreadable("the messages of a WebSocket can't be cleaned; send the call as a POST")
+    if request.body == b"":
+        return Cleaned(request)
+    body, content_type = plain_body(request), _header(request.headers, b"content-type")
+    found = scanner.find(body, content_type, WHERE)
+    if policy.mode == "placeholder":
+        return _swapped(request, body, found, placeholders(), restore=policy.restore != "off")
+    if not found:
+        return Cleaned(request)
+    if policy.mode == "block":
+        raise Blocked(found[0].rule, found[0].where)
+    return Cleaned(_with_body(request, replaced(body, found, _masked)), _notes(found, "mask"))
+
+
+def _swapped(request: Request, body: bytes, found: Sequence[Located], pairs: PlaceholderMap, *, restore: bool) -> Cleaned:
+    """What this conversation has swapped before is swapped wherever it stands: an answer may have put it where no rule finds it again."""
+    if known := pairs.secrets():
+        again = BodyScanner(Known(known)).find(body, _header(request.headers, b"content-type"), WHERE)
+        found = sorted([*found, *_apart(again, found)], key=lambda place: place.start)
+    found = [place for place in found if pairs.secret(place.secret) is None]  # our own placeholders, beside a word like `password`
+    restorable = pairs.snapshot() if known and restore else None
+    if not found:
+        return Cleaned(request if restorable is None else _with_body(request, request.body or b"", answer_plain=True), (), restorable)
+    body = replaced(body, found, lambda place: pairs.placeholder(place.secret, place.rule))
+    restorable = pairs.snapshot() if restore else None
+    return Cleaned(_with_body(request, body, answer_plain=restorable is not None), _notes(found, "placeholder"), restorable)
+
+
+def _apart(more: Sequence[Located], found: Sequence[Located]) -> list[Located]:
+    """Of `more`, in order, those that touch nothing that was found."""
+    ends, kept = [place.end for place in found], []
+    for place in more:
+        at = bisect_right(ends, place.start)
+        if at == len(found) or found[at].start >= place.end:
+            kept.append(place)
+    return kept
+
+
+def _notes(found: Sequence[Located], action: Literal["mask", "placeholder"]) -> tuple[RedactionNote, ...]:
+    return tuple(dict.fromkeys(RedactionNote(place.rule, place.where, action) for place in found))
+
+
+def _masked(place: Located) -> str:
+    return mask(place.secret.encode("utf-8", "surrogatepass"), place.keep_tail).decode()
+
+
+def _header(headers: HeaderFields, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
+
+
+def _with_body(request: Request, body: bytes, *, answer_plain: bool = False) -> Request:
+    """Another body, sent plain; and its answer asked for plain, if it will be changed."""
+    dropped = {b"content-encoding", *({b"accept-encoding"} if answer_plain else ())}
+    headers = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
+    if answer_plain:
+        headers = (*headers, (b"Accept-Encoding", b"identity"))
+    return replace(request, headers=headers, body=body)

@@ -1,0 +1,138 @@
+"""What is sent of a request, by policy."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import orjson
+import pytest
+
+from addons.core.attempt import Request
+from addons.core.redaction.bodies import BodyScanner
+from addons.core.redaction.known import Known
+from addons.core.redaction.outgoing import Blocked, Cleaned, Policy, Unreadable, clean
+from addons.core.redaction.placeholders import PlaceholderMap, PlaceholderMaps
+from addons.core.redaction.restoring import restore_body
+from addons.rulefiles import make_scanner
+from tests.rooms import new_key
+
+SECRET = new_key("sk-proj-")
+SCANNER = BodyScanner(Known((), make_scanner("outgoing")))
+JSON = (b"Content-Type", b"application/json")
+
+
+def pairs() -> PlaceholderMap:
+    return PlaceholderMaps(b"k" * 32).map_for("client", "conversation", 0.0)
+
+
+def chat(text: str, **more: Any) -> bytes:
+    return orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": text}], **more})
+
+
+def cleaned(
+    body: bytes | None, mode: str, known: PlaceholderMap | None = None, *headers: tuple[bytes, bytes], restore: str = "text_and_tools"
+) -> Cleaned:
+    request = Request("POST", "https", "x.test", 443, "/v1/chat/completions", (JSON, *headers), body)
+    policy = Policy(mode, restore)  # type: ignore[arg-type]
+    return clean(request, policy, SCANNER, lambda: known or pairs())
+
+
+@pytest.mark.parametrize("mode", ["off", "mask", "block", "placeholder"])
+def test_without_a_secret_the_request_is_the_very_same(mode: str) -> None:
+    """Byte for byte, so that prompt caches stay warm."""
+    body = b'{ "model":"gpt-4o" , "messages": [{"role":"user","content":"Hi \\u00e9"}]}'
+    done = cleaned(body, mode)
+    assert done.request.body is body
+    assert (done.notes, done.restorable) == ((), None)
+
+
+def test_off_is_off() -> None:
+    """Whatever stands there."""
+    body = chat(SECRET)
+    assert cleaned(body, "off").request.body is body
+
+
+def test_masked() -> None:
+    """The secret is gone for good, all else stays to the byte, and the note says where it was."""
+    done = cleaned(chat(f"key {SECRET}!"), "mask")
+    assert done.request.body == chat(f"key ***{SECRET[-4:]}!")
+    assert done.restorable is None
+    (note,) = done.notes
+    assert (note.where, note.action) == ("request.body.messages[0].content", "mask")
+
+
+def test_blocked() -> None:
+    """Rule and place are told, the secret is not."""
+    with pytest.raises(Blocked, match=r"messages\[0\]\.content") as raised:
+        cleaned(chat(f"key {SECRET}"), "block")
+    assert SECRET not in str(raised.value)
+
+
+def test_swapped_and_back() -> None:
+    """The model sees a placeholder, the answer gives the secret back, and the answer is asked for uncompressed."""
+    done = cleaned(chat(f"key {SECRET}"), "placeholder", None, (b"Accept-Encoding", b"gzip"))
+    sent = orjson.loads(done.request.body or b"")["messages"][0]["content"]
+    assert SECRET not in sent
+    assert (b"Accept-Encoding", b"identity") in done.request.headers
+    assert (b"Accept-Encoding", b"gzip") not in done.request.headers
+    assert done.restorable
+    answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": f"It is {sent}"}}]})
+    assert SECRET in restore_body("openai.chat", answer, done.restorable, "text_and_tools").decode()
+
+
+def test_the_next_turn_is_the_same_to_the_byte() -> None:
+    """The same placeholder for the same secret; also where an answer has put it in other words, in which no rule finds it."""
+    known = PlaceholderMaps(b"k" * 32).map_for("client", "conversation", 0.0)
+    secret = "correct-Horse9battery"
+    first = cleaned(chat(f'password = "{secret}"'), "placeholder", known).request.body
+    assert first
+    assert secret.encode() not in first
+    second = cleaned(chat(f'password = "{secret}"') + b"\n" + chat(f"use {secret} then"), "placeholder", known).request.body
+    assert second
+    assert second.startswith(first)
+    assert secret.encode() not in second
+
+
+def test_our_own_placeholders_are_no_secrets() -> None:
+    """One that a client sends back beside a word like `password` stays what it is, and is restored."""
+    known = PlaceholderMaps(b"k" * 32).map_for("client", "conversation", 0.0)
+    placeholder = known.placeholder(SECRET, "rule")
+    done = cleaned(chat(f'password = "{placeholder}"'), "placeholder", known)
+    assert orjson.loads(done.request.body or b"")["messages"][0]["content"] == f'password = "{placeholder}"'
+    assert done.notes == ()
+    assert done.restorable
+
+
+def test_without_restoring_nothing_is_asked_of_the_answer() -> None:
+    """`restore: off`."""
+    done = cleaned(chat(f"key {SECRET}"), "placeholder", None, (b"Accept-Encoding", b"gzip"), restore="off")
+    assert done.restorable is None
+    assert (b"Accept-Encoding", b"gzip") in done.request.headers
+
+
+def test_compressed_bodies_are_read_and_sent_plain() -> None:
+    """With a finding; without one they stay as they are."""
+    packed = gzip.compress(chat(f"key {SECRET}"))
+    done = cleaned(packed, "mask", None, (b"Content-Encoding", b"gzip"))
+    assert done.request.body == chat(f"key ***{SECRET[-4:]}")
+    assert b"Content-Encoding" not in dict(done.request.headers)
+    harmless = gzip.compress(chat("Hi"))
+    assert cleaned(harmless, "mask", None, (b"Content-Encoding", b"gzip")).request.body is harmless
+
+
+@pytest.mark.parametrize("mode", ["mask", "block", "placeholder"])
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (None, ()),
+        (b"no gzip", ((b"Content-Encoding", b"gzip"),)),
+        (b"x", ((b"Content-Encoding", b"rot13"),)),
+        (b"", ((b"Upgrade", b"websocket"),)),
+    ],
+    ids=["not held", "broken", "unknown encoding", "WebSocket"],
+)
+def test_what_cannot_be_read_is_not_sent(mode: str, body: bytes | None, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Nobody knows what is in it."""
+    with pytest.raises(Unreadable):
+        cleaned(body, mode, None, *headers)
