@@ -31,11 +31,14 @@ def handlers() -> Iterator[list[Lines]]:
     made = [Lines(), Lines()]
     root = logging.getLogger()
     before = {handler: list(handler.filters) for handler in root.handlers}
+    stock = logging.getLogger("mitmproxy.proxy.server")  # where Settings of other tests may have left a filter of theirs
+    theirs, stock.filters = stock.filters, []
     for handler in made:
         root.addHandler(handler)
     yield made
     for handler in made:
         root.removeHandler(handler)
+    stock.filters = theirs
     for old, filters in before.items():
         old.filters = filters
 
