@@ -439,7 +439,7 @@ def _checked(document: Document, file: Path, environ: Mapping[str, str], secrets
         raise explain(document, error) from None
     config._source = file
     for problem in problems(config):
-        raise document.error(problem.loc, f"{document.shown(problem.loc)} {problem.text}")
+        raise ConfigError(str(document.error(problem.loc, f"{document.shown(problem.loc)} {problem.text}")), config.watched)
     if not secrets:
         return config
     sources = Sources(environ, ROOT, config.vault)

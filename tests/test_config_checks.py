@@ -46,6 +46,7 @@ def test_what_does_nothing_yet_takes_its_default_only(tmp_path: Path, path: str,
     [
         ("state: {url: 'redis://h'}", "state.url", "is not available yet"),
         ("state: {url: 'sqlite:data/x.db'}\ncapture: {database: data/x.db}", "state.url", "is capture.database already"),
+        ("redaction: {rules: [builtin, none.toml]}", "redaction.rules.1", "none.toml: cannot be read: No such file"),
         ("upstreams: {a: {probe: {every: 5}}}", "upstreams.a.probe", "write a base_url beside it"),
         ("upstreams: {a: {base_url: 'http://h', probe: {path: v1/models}}}", "upstreams.a.probe.path", "should be a path"),
     ],
@@ -85,3 +86,15 @@ def test_keys_that_do_not_look_like_their_providers_are_doubted(tmp_path: Path) 
         f"upstreams.a.keys: {odd} does not begin as openai's keys do (sk-…), but as groq's; is it the right key?",
         "upstreams.d.keys: env SHORT (…) does not begin as groq's keys do (gsk_…); is it the right key?",
     ]
+
+
+def test_files_of_rules_are_checked_and_watched(tmp_path: Path) -> None:
+    """A rule that cannot be used is named with its line; a change of the file may mend it."""
+    rules, file = tmp_path / "own.toml", tmp_path / "t.yml"
+    file.write_text(f"redaction: {{rules: [builtin, personal, '{rules}']}}")
+    rules.write_text("[[rules]]\nid = 'ours'\nregex = '('\n")
+    with pytest.raises(ConfigError, match=r"own\.toml:1: rule ours: the regex cannot be used") as caught:
+        load(file, {})
+    assert rules in caught.value.watched
+    rules.write_text("[[rules]]\nid = 'ours'\nregex = 'x'\n")
+    assert rules in load(file, {}).watched

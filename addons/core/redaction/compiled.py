@@ -14,7 +14,7 @@ from addons.core.redaction.verdicts import Spans, Verdict
 from addons.core.redaction.windows import reach_of, widths_of, windows
 
 _MAX_LEAD = 4096
-_MAX_LEAD_INSIDE = 64
+_MAX_LEAD_INSIDE = _SHORT_LEAD = 64
 """Where the keyword itself could be part of the lead, it could stand there at every place; these rules' leads are short."""
 
 _ESCAPING = frozenset(b"\\%")
@@ -46,12 +46,18 @@ class Compiled:
         return start + offset, end + offset, first + offset, last + offset
 
     def lead_start(self, data: bytes, at: int) -> int:
-        """Where the run of the lead's characters begins that ends at `at`."""
-        begin = at - self._max_lead if at > self._max_lead else 0
+        """Where the run of the lead's characters begins that ends at `at`; -1 for one that is longer than any lead."""
+        begin = max(0, at - _SHORT_LEAD)
         start = begin + len(data[begin:at].rstrip(self.lead))
-        for before in (start - 1, start - 2):  # letters of an escape are no part of what follows, whether they could be or not
-            if before >= 0 and data[before] in _ESCAPING and (escape := _ESCAPE.match(data, before, at)):
-                return escape.end()
+        if start == begin and begin and self._max_lead > _SHORT_LEAD:
+            begin = max(0, at - self._max_lead)
+            start = begin + len(data[begin:at].rstrip(self.lead))
+        if start == begin and begin:
+            return -1
+        if start and (data[start - 1] in _ESCAPING or data[start - 2] in _ESCAPING):
+            for before in (start - 1, start - 2):  # letters of an escape are no part of what follows, whether they could be or not
+                if before >= 0 and (escape := _ESCAPE.match(data, before, at)):
+                    return escape.end()
         return start
 
     def search(self, data: bytes, places: Sequence[tuple[int, int]]) -> Iterator[Spans]:

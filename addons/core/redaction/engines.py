@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Protocol
 
-from addons.core.redaction.gopatterns import translate
+from addons.core.redaction.gopatterns import runs_away, translate
 
 try:
     import re2
@@ -64,7 +64,10 @@ def compile_pattern(pattern: str, *, native: bool = NATIVE) -> Pattern:
             raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
         return found
     try:
-        return re.compile(translate(pattern).encode())
+        translated = translate(pattern).encode()
+        if runs_away(translated):
+            raise ValueError("a repetition in a repetition, which could take for ever (google-re2 can, but is not installed)")
+        return re.compile(translated)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{error} (google-re2, which may know more, is not installed)") from None
 

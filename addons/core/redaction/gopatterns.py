@@ -12,7 +12,11 @@ Source: github.com/google/re2/wiki/Syntax.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from re import _constants as _codes  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
 
 _SPACE = r"\t\n\f\r\x20"
 _NO_SPACE = r"\x00-\x08\x0b\x0e-\x1f\x21-\xff"
@@ -164,3 +168,51 @@ def _class(work: _Translation) -> None:
 
 
 _STEPS = {"\\": _escape, "(": _open, ")": _close, "|": _bar, "$": _end, "[": _class}
+
+
+def runs_away(translated: bytes) -> bool:
+    """Could `re` take exponential time: is there a repetition of nothing but another one, as in `(a+)+` or `(x?[a-z]+)*`?
+
+    Parts that may be missing do not count. Raises re.error for what is no expression.
+    """
+    return any(_nested(code, value) for code, value in _walk(_parser.parse(translated)))
+
+
+_MANY = 10
+
+
+def _walk(nodes: Any) -> Iterator[tuple[Any, Any]]:
+    for code, value in nodes:
+        yield code, value
+        for inner in _inner(code, value):
+            yield from _walk(inner)
+
+
+def _inner(code: Any, value: Any) -> list[Any]:
+    if code in _REPEATS:
+        return [value[2]]
+    if code is _codes.SUBPATTERN:
+        return [value[3]]
+    if code is _codes.BRANCH:
+        return list(value[1])
+    return []
+
+
+def _nested(code: Any, value: Any) -> bool:
+    return code in _REPEATS and value[1] > _MANY and any(_is_repetition(branch) for branch in _branches(value[2]))
+
+
+def _branches(nodes: Any) -> list[Any]:
+    """The alternatives of a sequence that is nothing but a group of them, else the sequence."""
+    if len(nodes) == 1 and nodes[0][0] in {_codes.SUBPATTERN, _codes.BRANCH}:
+        return [branch for inner in _inner(*nodes[0]) for branch in _branches(inner)]
+    return [nodes]
+
+
+def _is_repetition(nodes: Any) -> bool:
+    """Is all that must be there one repetition of variable length?"""
+    needed = [(code, value) for code, value in nodes if not (code in _REPEATS and value[0] == 0 and value[1] <= _MANY)]
+    return len(needed) == 1 and needed[0][0] in _REPEATS and needed[0][1][0] != needed[0][1][1] and needed[0][1][1] > _MANY
+
+
+_REPEATS = {_codes.MAX_REPEAT, _codes.MIN_REPEAT}

@@ -103,7 +103,11 @@ class Scanner:
                 for match_at, rule in matchers[number]:
                     if at < done[rule.rank]:
                         continue
-                    match = match_at(data, rule.lead_start(data, at) if rule.lead else at)
+                    if rule.lead:
+                        begun = rule.lead_start(data, at)
+                        match = match_at(data, begun) if begun >= 0 else None
+                    else:
+                        match = match_at(data, at)
                     if match is not None:
                         spans = rule.spans(match)
                         done[rule.rank] = spans[1]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.core.redaction.engines import NATIVE, compile_pattern
-from addons.core.redaction.gopatterns import Untranslatable, translate
+from addons.core.redaction.gopatterns import Untranslatable, runs_away, translate
 
 # A pattern of Go's, what it finds, what it does not.
 TABLE: list[tuple[str, list[bytes], list[bytes]]] = [
@@ -71,3 +71,23 @@ def test_whatever_both_compile_finds_the_same(parts: list[str]) -> None:
     for text in (b"", b"a", b"aB.b A\na", b"aaBB\n"):
         first, second = one.search(text), other.search(text)
         assert (first and first.span()) == (second and second.span())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "away"),
+    [
+        *((b"(a+)+", True), (b"(?:x?[a-z]{2,})*b", True), (b"((a|b+))+", True), (b"(?:a{1,40}){0,20}", True)),
+        *((b"(?:a+b)+", False), (b"(?:a+){1,5}", False), (b"(?:abc)+", False), (b"a+b+", False), (b"(?:a{3})+", False), (b"(a|b)+", False)),
+    ],
+)
+def test_what_could_take_for_ever(pattern: bytes, away: bool) -> None:
+    """Is a repetition of nothing but a repetition."""
+    assert runs_away(pattern) is away
+
+
+def test_what_could_take_for_ever_is_refused_without_google_re2() -> None:
+    """Which takes it, since it is linear whatever the pattern says."""
+    with pytest.raises(ValueError, match="a repetition in a repetition"):
+        compile_pattern("(a+)+b", native=False)
+    if NATIVE:
+        assert compile_pattern("(a+)+b").search(b"aab")
