@@ -19,7 +19,7 @@ from mitmproxy import http
 
 from addons.answers import refuse
 from addons.core.attempt import NotSpoken, Request, Target, build, content_encoding
-from addons.core.call import AttemptRecord, Outcome
+from addons.core.call import AttemptRecord, Outcome, RedactionNote
 from addons.core.dialects import read_request
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.failures import Failure, classify, stream_error
@@ -162,6 +162,7 @@ class Failover:
             except (Blocked, Unreadable) as error:  # another upstream may be shown more, but to be asked instead is not what was meant
                 tries.close(time.time())
                 if isinstance(error, Blocked):
+                    exchange.record.redactions.append(RedactionNote(error.rule, error.where, "block"))
                     refuse(flow, exchange, 403, "secret_blocked", str(error), rule=error.rule, where=error.where)
                 else:
                     refuse(flow, exchange, 413, "body_too_large", str(error))

@@ -42,7 +42,8 @@ class FlowFiles:
         copy._backup = None  # what it was before a user edited it
         redactor = self.state.redactor
         if isinstance(copy, http.HTTPFlow):
-            redactor = redactor.knowing(credentials_of(_record(cast(http.HTTPFlow, original))))
+            record = _record(cast(http.HTTPFlow, original))
+            redactor = redactor.knowing([*credentials_of(record), *record.secrets])
             _mask_http(copy, redactor)
         elif isinstance(copy, tcp.TCPFlow | udp.UDPFlow):
             for message in copy.messages:

@@ -181,6 +181,7 @@ def _filters(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -
     try:
         encoding = headers.get("content-encoding")
         unpacked = Unpacked(decoder(encoding), first) if encoding else first
+        exchange.record.response.decoded = bool(encoding and restorer)  # what is kept has passed through it
     except UndecodableBody:  # it is passed on as it came, with what the model said of the placeholders
         return None, None
     headers.pop("content-encoding", None)

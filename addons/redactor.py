@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
+from hashlib import sha256
 
 from mitmproxy import http
 
 from addons.answers import refuse
-from addons.core.attempt import Request
+from addons.core.attempt import Request, own_credential
 from addons.core.redaction.outgoing import Blocked, Cleaned, Policy, Unreadable, clean, plain_body
 from addons.exchange import Exchange, exchange_of
 from addons.outgoing import apply, plain
@@ -46,6 +47,7 @@ class Redactor:
         cleaned = self._cleaned(request, policy, exchange, conversation)
         known = exchange.record.redactions
         known += [note for note in cleaned.notes if note not in known]
+        exchange.record.secrets = list(dict.fromkeys([*exchange.record.secrets, *cleaned.secrets]))
         if cleaned.restorable:
             exchange.restore = cleaned.restorable, policy.restore
         return cleaned.request
@@ -54,7 +56,9 @@ class Redactor:
         if self.state.outgoing is None:
             raise RuntimeError("there is no scanner")
         record = exchange.record
-        client = f"{exchange.peer} {record.client or record.user_agent or ''}"  # whoever else it is, it has placeholders of its own
+        own = own_credential(request.headers if exchange.original is None else exchange.original.headers, exchange.path)
+        credential = sha256(own.encode("utf-8", "surrogatepass")).hexdigest()
+        client = f"{exchange.peer} {record.client or record.user_agent or ''} {credential}"  # whoever else it is, it has its own
         return clean(request, policy, self.state.outgoing, lambda: self.state.placeholders_of(client, conversation()))
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -64,7 +68,7 @@ class Redactor:
             return None
         if exchange.kind == "side":
             self._clean_side_call(flow, exchange)
-        elif len(flow.request.raw_content or b"") > OFF_LOOP_BYTES:
+        elif len(flow.request.raw_content or b"") > OFF_LOOP_BYTES or "content-encoding" in flow.request.headers:
             return self._look_ahead(plain(flow.request, exchange.path))
         return None
 

@@ -185,6 +185,7 @@ class CallRecord:
     key_hint: str | None = None
     attempts: list[AttemptRecord] = field(default_factory=list)
     redactions: list[RedactionNote] = field(default_factory=list)  # of what was sent
+    secrets: list[str] = field(default_factory=list, repr=False)  # that were found in it: not to be stored wherever they stand
     request: CapturedBody = field(default_factory=CapturedBody)
     response: CapturedBody = field(default_factory=CapturedBody)
     connect_ms: float | None = None

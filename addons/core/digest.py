@@ -79,7 +79,7 @@ class Digest:
 
     def __call__(self, record: CallRecord) -> StoredCall:
         """What to store of one call. Bodies that cannot be decoded or parsed leave their columns NULL."""
-        cleaner = Cleaner(self._redactor.knowing(credentials_of(record)))
+        cleaner = Cleaner(self._redactor.knowing([*credentials_of(record), *record.secrets]))
         cleaner.notes += record.redactions
         sent = decoded(record.request)
         request = read_request(record.api, record.path, sent)

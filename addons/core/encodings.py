@@ -210,3 +210,72 @@ def decode(content: bytes, encoding: str | None, max_bytes: int = MAX_DECODED_BY
         return content
     opened = decoder(encoding, max_bytes)
     return opened.feed(content) + opened.flush()
+
+
+def decode_whole(content: bytes, encoding: str | None, max_bytes: int = MAX_DECODED_BYTES) -> bytes:
+    """The body without its Content-Encoding, where nothing of it is left unread: for whoever must know all that is in it.
+
+    Raises UndecodableBody for an unknown encoding, damage, an end that is missing, bytes behind the end, and more than `max_bytes`.
+    """
+    for name in reversed(names(encoding)):
+        if name not in _WHOLE:
+            raise UndecodableBody(f"unknown Content-Encoding {name!r}")
+        try:
+            content = _WHOLE[name](content, max_bytes)
+        except _FAULTS as error:
+            raise UndecodableBody(f"not {name}: {error}") from None
+    return content
+
+
+def _whole_zlib(content: bytes, wbits: int, max_bytes: int) -> bytes:
+    out, left = [], max_bytes
+    while content:  # gzip may have several members (RFC 1952 §2.2)
+        unpacking = zlib.decompressobj(wbits)
+        out.append(unpacking.decompress(content, left + 1))
+        left -= len(out[-1])
+        if left < 0 or not unpacking.eof:
+            raise UndecodableBody("it is longer than can be looked at" if left < 0 else "its end is missing")
+        content = unpacking.unused_data
+    return b"".join(out)
+
+
+def _whole_deflate(content: bytes, max_bytes: int) -> bytes:
+    wrapped = len(content) > 1 and content[0] & 0x0F == 8 and int.from_bytes(content[:2]) % 31 == 0
+    return _whole_zlib(content, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS, max_bytes)
+
+
+def _whole_brotli(content: bytes, max_bytes: int) -> bytes:
+    unpacking = brotli.Decompressor()
+    out: bytes = unpacking.process(content, output_buffer_limit=max_bytes + 1)
+    if len(out) > max_bytes or not unpacking.is_finished():
+        raise UndecodableBody("it is longer than can be looked at, or its end is missing")
+    whole: bytes = brotli.decompress(content)  # also says when bytes stand behind the end
+    return whole
+
+
+def _whole_zstd(content: bytes, max_bytes: int) -> bytes:
+    out, left = [], max_bytes
+    while content:
+        unpacking = zstandard.ZstdDecompressor(max_window_size=ZSTD_MAX_WINDOW_BYTES).decompressobj()
+        rest = b""
+        for start in range(0, len(content), ZSTD_SLICE_BYTES):
+            out.append(unpacking.decompress(content[start : start + ZSTD_SLICE_BYTES]))
+            left -= len(out[-1])
+            if left < 0:
+                raise UndecodableBody("it is longer than can be looked at")
+            if unpacking.eof:
+                rest = unpacking.unused_data + content[start + ZSTD_SLICE_BYTES :]
+                break
+        if not unpacking.eof:
+            raise UndecodableBody("its end is missing")
+        content = rest
+    return b"".join(out)
+
+
+_WHOLE: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": lambda content, max_bytes: _whole_zlib(content, 16 + zlib.MAX_WBITS, max_bytes),
+    "x-gzip": lambda content, max_bytes: _whole_zlib(content, 16 + zlib.MAX_WBITS, max_bytes),
+    "deflate": _whole_deflate,
+    "br": _whole_brotli,
+    "zstd": _whole_zstd,
+}

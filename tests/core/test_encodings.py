@@ -10,7 +10,7 @@ import brotli
 import pytest
 import zstandard
 
-from addons.core.encodings import UndecodableBody, decode, decoder
+from addons.core.encodings import UndecodableBody, decode, decode_whole, decoder
 
 RAW = b"".join(b'data: {"n": %d}\n\n' % number for number in range(5000))
 
@@ -95,3 +95,33 @@ def test_bombs_are_bounded(name: str) -> None:
     """Of a body that decodes to much more, exactly `max_bytes` are given."""
     pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}[name]
     assert len(decode(pack(b"\0" * 5_000_000), name, max_bytes=100_000)) == 100_000
+
+
+PACKED: dict[str, bytes] = {
+    "gzip": gzip.compress(b"text " * 100),
+    "deflate": zlib.compress(b"text " * 100),
+    "br": brotli.compress(b"text " * 100),
+    "zstd": zstandard.compress(b"text " * 100),
+}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_a_body_is_read_whole_or_not_at_all(encoding: str) -> None:
+    """For whoever must know all of it: a missing end, bytes behind the end and too much are errors, not less text."""
+    packed = PACKED[encoding]
+    assert decode_whole(packed, encoding) == b"text " * 100
+    for broken in (packed[:-3], packed + b"more", b"no " + packed):
+        with pytest.raises(UndecodableBody):
+            decode_whole(broken, encoding)
+    with pytest.raises(UndecodableBody):
+        decode_whole(packed, encoding, max_bytes=499)
+    assert decode_whole(packed, encoding, max_bytes=500) == b"text " * 100
+
+
+def test_several_encodings_and_members_are_read_whole() -> None:
+    """In the order in which they were put on; an unknown one is an error."""
+    assert decode_whole(gzip.compress(brotli.compress(b"x")), "br, gzip") == b"x"
+    assert decode_whole(gzip.compress(b"a") + gzip.compress(b"b"), "gzip") == b"ab"
+    assert decode_whole(b"x", None) == b"x"
+    with pytest.raises(UndecodableBody):
+        decode_whole(b"x", "rot13")

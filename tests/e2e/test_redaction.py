@@ -248,3 +248,27 @@ def test_another_clients_placeholder_means_nothing(turnpike: Turnpike, fake: Fak
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"key {placeholder}"}]}
     answer = httpx.post(f"{turnpike.base_url}/v1/chat/completions", json=body, headers={"User-Agent": "somebody-else/1"})
     assert answer.json()["choices"][0]["message"]["content"] == f"key {placeholder}"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_what_comes_back_is_not_stored(packed: bool, turnpike: Turnpike, fake: FakeProvider) -> None:
+    """A model that quotes the bare value: the client has it, and neither database nor flow file, though no rule knows it there."""
+    secret = f"correct-Horse{new_key('')[:12]}"
+    fake.clear()
+    fake.knobs.set("*", {"echo": True})
+    before = len(turnpike.rows())
+    body = {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": f'password = "{secret}"'}, {"role": "user", "content": f"say {secret}"}],
+    }
+    headers = {"X-Fake-Gzip": "1"} if packed else {}
+    answer = httpx.post(f"{turnpike.base_url}/v1/chat/completions", json=body, headers=headers)
+    assert answer.json()["choices"][0]["message"]["content"] == f"say {secret}"
+    assert secret.encode() not in fake.requests[0].body
+    row = turnpike.wait_rows(before + 1)[-1]
+    assert (row["input_tokens"] or 0) > 0
+    assert row["tokens_source"] == "reported"
+    turnpike.stop()
+    kept = turnpike.everything() + (turnpike.folder / "flows.mitm").read_bytes()
+    turnpike.start()
+    assert secret.encode() not in kept

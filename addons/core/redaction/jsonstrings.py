@@ -8,6 +8,8 @@ were written, `\n` and `é` included, only where something was found.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 
@@ -117,19 +119,29 @@ def raw_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
     """Where `unescaped(raw)[start:end]` stands in `raw`; an escape that it holds in part is taken whole."""
     if b"\\" not in raw:
         return start, end
-    shift = 0  # how much longer the raw text is than the decoded one, so far
-    first: int | None = None
+    begins, ends, raw_begins, raw_ends = _escapes(raw)
+    first, last = bisect_right(ends, start), bisect_left(ends, end)
+    raw_start = raw_begins[first] if first < len(ends) and begins[first] < start else start + _shift(ends, raw_ends, first)
+    raw_end = raw_ends[last] if last < len(ends) and begins[last] < end else end + _shift(ends, raw_ends, last)
+    return raw_start, raw_end
+
+
+def _shift(ends: Sequence[int], raw_ends: Sequence[int], escapes: int) -> int:
+    """How much longer the raw text is than the decoded one, behind so many escapes."""
+    return raw_ends[escapes - 1] - ends[escapes - 1] if escapes else 0
+
+
+@lru_cache(maxsize=4)  # the findings of one string are located one after the other
+def _escapes(raw: bytes) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Of each escape: begin and end in the decoded bytes, begin and end in the raw ones."""
+    begins, ends, raw_begins, raw_ends, shift = [], [], [], [], 0
     for escape in _ESCAPE.finditer(raw):
-        at = escape.start() - shift
-        width = len(_character(escape.group()))
-        if first is None and start < at + width:
-            first = min(start, at) + shift
-        if end <= at:
-            return (first if first is not None else start + shift), end + shift
-        shift += len(escape.group()) - width
-        if end <= at + width:
-            return (first if first is not None else start + shift), escape.end()
-    return (first if first is not None else start + shift), end + shift
+        begins.append(escape.start() - shift)
+        ends.append(begins[-1] + len(_character(escape.group())))
+        raw_begins.append(escape.start())
+        raw_ends.append(escape.end())
+        shift = raw_ends[-1] - ends[-1]
+    return begins, ends, raw_begins, raw_ends
 
 
 def escaped(text: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from addons.core.attempt import HeaderFields, Request, content_encoding
 from addons.core.call import RedactionNote
-from addons.core.encodings import UndecodableBody, decode
+from addons.core.encodings import UndecodableBody, decode_whole
 from addons.core.redaction.bodies import BodyScanner
+from addons.core.redaction.findings import Finding
 from addons.core.redaction.known import Known
 from addons.core.redaction.located import Located, replaced
 from addons.core.redaction.masking import mask
@@ -26,6 +27,8 @@ Mode = Literal["off", "mask", "block", "placeholder"]
 Restore = Literal["text_and_tools", "text", "off"]
 
 WHERE = "request.body"
+MAX_REPEATED = 300
+"""Secrets of one request that are looked for beside where a rule found them. Most need it not, as their own shape tells them anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,12 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """`restorable` is None where nothing has to come back."""
+    """`restorable` is None where nothing has to come back; `secrets` must not be stored, wherever an answer puts them."""
 
     request: Request
     notes: tuple[RedactionNote, ...] = ()
     restorable: Restorable | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def plain_body(request: Request) -> bytes:
@@ -62,7 +66,7 @@ def plain_body(request: Request) -> bytes:
     if request.body is None:
         raise Unreadable("the body is too long to be held, so it can't be cleaned (proxy.max_held_body)")
     try:
-        return decode(request.body, content_encoding(request.headers))
+        return decode_whole(request.body, content_encoding(request.headers))
     except UndecodableBody as error:
         raise Unreadable(f"the body can't be read, so it can't be cleaned: {error}") from error
 
@@ -71,33 +75,54 @@ def clean(request: Request, policy: Policy, scanner: BodyScanner, placeholders: 
     """The request as an upstream of this policy may see it; the very same object where nothing is found. Raises Blocked, Unreadable."""
     if policy.mode == "off":
         return Cleaned(request)
-    if (_header(request.headers, b"upgrade") or "").lower() == "websocket":
-        raise Unreadable("the messages of a WebSocket can't be cleaned; send the call as a POST")
+    if _header(request.headers, b"upgrade") is not None:  # a WebSocket, or whatever an upstream agrees to
+        raise Unreadable("what follows an upgraded connection can't be cleaned; send the call as a POST")
     if request.body == b"":
         return Cleaned(request)
     body, content_type = plain_body(request), _header(request.headers, b"content-type")
-    found = scanner.find(body, content_type, WHERE)
+    found = _with_repeats(scanner.find(body, content_type, WHERE), (), body, content_type)
     if policy.mode == "placeholder":
         return _swapped(request, body, found, placeholders(), restore=policy.restore != "off")
     if not found:
         return Cleaned(request)
     if policy.mode == "block":
         raise Blocked(found[0].rule, found[0].where)
-    return Cleaned(_with_body(request, replaced(body, found, _masked)), _notes(found, "mask"))
+    return Cleaned(_with_body(request, replaced(body, found, _masked)), _notes(found, "mask"), secrets=_secrets(found))
 
 
 def _swapped(request: Request, body: bytes, found: Sequence[Located], pairs: PlaceholderMap, *, restore: bool) -> Cleaned:
     """What this conversation has swapped before is swapped wherever it stands: an answer may have put it where no rule finds it again."""
-    if known := pairs.secrets():
-        again = BodyScanner(Known(known)).find(body, _header(request.headers, b"content-type"), WHERE)
-        found = sorted([*found, *_apart(again, found)], key=lambda place: place.start)
+    known = pairs.secrets()
+    found = _with_repeats(found, known, body, _header(request.headers, b"content-type"))
     found = [place for place in found if pairs.secret(place.secret) is None]  # our own placeholders, beside a word like `password`
     restorable = pairs.snapshot() if known and restore else None
     if not found:
-        return Cleaned(request if restorable is None else _with_body(request, request.body or b"", answer_plain=True), (), restorable)
+        return Cleaned(request if restorable is None else _with_body(request, body, answer_plain=True), (), restorable, known)
     body = replaced(body, found, lambda place: pairs.placeholder(place.secret, place.rule))
     restorable = pairs.snapshot() if restore else None
-    return Cleaned(_with_body(request, body, answer_plain=restorable is not None), _notes(found, "placeholder"), restorable)
+    sent = _with_body(request, body, answer_plain=restorable is not None)
+    return Cleaned(sent, _notes(found, "placeholder"), restorable, pairs.secrets())
+
+
+class _NoRules:
+    def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]:
+        return ()
+
+    def find_shapes(self, data: bytes) -> Sequence[Finding]:
+        return ()
+
+
+def _with_repeats(found: Sequence[Located], known: Sequence[str], body: bytes, content_type: str | None) -> list[Located]:
+    """With every other place of these secrets: one that a rule finds beside a word stands elsewhere without it."""
+    secrets = list(dict.fromkeys([*_secrets(found), *known]))[:MAX_REPEATED]
+    if not secrets:
+        return list(found)
+    again = BodyScanner(Known(secrets, _NoRules())).find(body, content_type, WHERE)
+    return sorted([*found, *_apart(again, found)], key=lambda place: place.start)
+
+
+def _secrets(found: Sequence[Located]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(place.secret for place in found))
 
 
 def _apart(more: Sequence[Located], found: Sequence[Located]) -> list[Located]:

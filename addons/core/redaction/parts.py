@@ -29,6 +29,7 @@ _SSE_START = re.compile(rb"(?:data|event|id|retry)?:[^\n]*(?:\n|\Z)")
 _LINE = re.compile(rb"[^\r\n]*+(?:\r\n|[\r\n]|\Z)")
 _DATA_JSON = re.compile(rb'data:[ ]?(?!\s*\[DONE\])(?=\s*[{\["])')
 _NOTHING = re.compile(rb"(?:data: ?\[DONE\])?\s*")
+_TEXT_TYPE = re.compile(rb"content-type:\s*(?:text/|application/json)", re.IGNORECASE)
 _BINARY_TYPE = re.compile(rb"content-type:\s*(?:image|audio|video|font)/", re.IGNORECASE)
 _MAX_FORM_PARTS = 10_000
 
@@ -106,5 +107,6 @@ def _content_kind(head: bytes, content: bytes) -> Kind:
     try:
         content.decode()
     except UnicodeDecodeError as error:
-        return "text" if error.start >= len(content) - 3 else "binary"  # cut within a character, or no text
+        cut = error.start >= len(content) - 3  # within a character
+        return "text" if cut or _TEXT_TYPE.search(head) else "binary"  # another charset's letters hide no secret, whose own are ASCII
     return "text"

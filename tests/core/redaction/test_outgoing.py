@@ -136,3 +136,49 @@ def test_what_cannot_be_read_is_not_sent(mode: str, body: bytes | None, headers:
     """Nobody knows what is in it."""
     with pytest.raises(Unreadable):
         cleaned(body, mode, None, *headers)
+
+
+@pytest.mark.parametrize("mode", ["mask", "placeholder"])
+def test_a_secret_that_stands_twice_is_gone_twice(mode: str) -> None:
+    """Also where no rule would find it: a rule has told what it is."""
+    secret = "correct-Horse9battery"
+    done = cleaned(chat(f'password = "{secret}"; then type {secret} again'), mode)
+    assert done.request.body
+    assert secret.encode() not in done.request.body
+    assert done.secrets == (secret,)
+    assert secret not in repr(done)
+
+
+@pytest.mark.parametrize("mode", ["mask", "block", "placeholder"])
+def test_a_body_that_is_read_in_part_is_not_sent(mode: str) -> None:
+    """Damage, bytes behind the end, an end that is missing, more than can be looked at: a secret may stand there."""
+    whole = gzip.compress(chat("Hi"))
+    broken = [gzip.compress(b"{}") + b" key " + SECRET.encode(), whole[:-9], gzip.compress(b" " * 33 * 2**20 + SECRET.encode())]
+    for body in broken:
+        with pytest.raises(Unreadable):
+            cleaned(body, mode, None, (b"Content-Encoding", b"gzip"))
+
+
+@pytest.mark.parametrize("upgrade", [b"websocket", b"WebSocket, x", b"foo"])
+def test_no_connection_is_upgraded(upgrade: bytes) -> None:
+    """What follows is no request that could be looked at."""
+    with pytest.raises(Unreadable):
+        cleaned(b"", "mask", None, (b"Upgrade", b"foo"), (b"Upgrade", upgrade))
+
+
+def test_a_compressed_body_without_a_secret_keeps_its_header_or_loses_both() -> None:
+    """In a conversation that has placeholders, whose answer must come plain."""
+    known = PlaceholderMaps(b"k" * 32).map_for("client", "conversation", 0.0)
+    known.placeholder(SECRET, "rule")
+    done = cleaned(gzip.compress(chat("Hi")), "placeholder", known, (b"Content-Encoding", b"gzip"))
+    assert done.request.body == chat("Hi")
+    assert b"Content-Encoding" not in dict(done.request.headers)
+    assert done.restorable
+
+
+def test_no_false_alarms_by_what_is_known() -> None:
+    """In a conversation that has a secret, other texts are judged as before."""
+    known = PlaceholderMaps(b"k" * 32).map_for("client", "conversation", 0.0)
+    known.placeholder(SECRET, "rule")
+    body = chat("secret=7d904568cee46aa1")
+    assert cleaned(body, "placeholder", known).request.body == cleaned(body, "placeholder").request.body
