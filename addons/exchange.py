@@ -65,6 +65,7 @@ class Exchange:
     restore: tuple[Restorable, Restore] | None = None  # what the answer is restored with, and where
     key_sent: str | None = field(default=None, repr=False)  # the pool key that stands in the flow's request
     refused_with: http.Response | None = None  # the last response of an upstream that the client has not been given
+    refused_restore: tuple[Restorable, Restore] | None = None  # and what that one is restored with
     waited_ms: float = 0.0  # of the waits that attempts have noted
     attempt_started: float | None = None
     session: Session | None = None

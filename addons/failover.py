@@ -31,7 +31,7 @@ from addons.core.routing import Decision
 from addons.core.tries import Option, Rules, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
-from addons.outgoing import apply, asks_usage, plain
+from addons.outgoing import apply, asks_usage, plain, restore_answer
 from addons.proxycore.attempts import wake
 from addons.proxycore.hooks import AGAIN, CLIENT_LEFT, DRAIN, RETRIES, TIMEOUTS, WAIT, UpstreamFailure
 from addons.redactor import Redactor
@@ -224,7 +224,7 @@ class Failover:
             return
         nobodys = found.kind == "auth" and tries.lease is None and exchange.refused_with is not None  # went without any credential
         if failure.response is not None and not nobodys:
-            exchange.refused_with = failure.response
+            exchange.refused_with, exchange.refused_restore = failure.response, exchange.restore
         self._log(exchange, tries, found)
         step = tries.failed(found, now)
         self.state.health_changed()
@@ -253,6 +253,8 @@ class Failover:
             return  # what was held goes to the client
         if exchange.refused_with is not None:
             flow.response = exchange.refused_with
+            if exchange.refused_restore:
+                restore_answer(flow.response, exchange.record.api, *exchange.refused_restore)
             begun = flow.response.timestamp_start
             exchange.record.ttfb_ms = begun * 1000 - exchange.record.started_ms if begun else None
             return

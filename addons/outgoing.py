@@ -10,6 +10,10 @@ from addons.config import Upstream
 from addons.core.addressing import is_this_machine
 from addons.core.attempt import Request
 from addons.core.dialects.hosts import provider_of
+from addons.core.encodings import UndecodableBody, decode
+from addons.core.redaction.outgoing import Restore
+from addons.core.redaction.restore_text import Restorable
+from addons.core.redaction.restoring import restore_body
 
 
 def asks_usage(upstream: Upstream, host: str) -> bool:
@@ -37,3 +41,17 @@ def apply(flow: http.HTTPFlow, outgoing: Request) -> None:
             request.headers["content-length"] = str(len(outgoing.body))
     request.scheme, request.path = outgoing.scheme, outgoing.path
     request.host, request.port = outgoing.host, outgoing.port  # sets the Host header or the authority too
+
+
+def restore_answer(response: http.Response, api: str, pairs: Restorable, mode: Restore) -> None:
+    """Put the secrets back into a whole answer: an error may quote the prompt. One that can't be read stays as it came."""
+    try:
+        body = decode(response.raw_content or b"", response.headers.get("content-encoding"))
+    except UndecodableBody:
+        return
+    restored = restore_body(api, body, pairs, mode)
+    if restored is not body:
+        response.headers.pop("content-encoding", None)
+        response.raw_content = restored
+        if "content-length" in response.headers:
+            response.headers["content-length"] = str(len(restored))

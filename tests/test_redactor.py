@@ -221,3 +221,20 @@ async def test_long_bodies_are_looked_at_off_the_loop(make_journey: MakeJourney,
     journey.failover.request(flow)
     assert looked == [False, True]
     assert SECRET.encode() not in (flow.request.raw_content or b"")
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_an_error_that_quotes_the_prompt_is_restored(packed: bool, make_journey: MakeJourney) -> None:
+    """Its length fits, also where it came compressed."""
+    journey = make_journey(policy("placeholder"))
+    flow = journey.send(call(body=chat(f"key {SECRET}")))
+    told = orjson.loads(flow.request.content or b"")["messages"][0]["content"]
+    body = orjson.dumps({"error": {"message": f"bad value {told}"}})
+    headers = {"Content-Encoding": "gzip", "Content-Length": "1"} if packed else {"Content-Length": "1"}
+    response = http.Response.make(400, b"", headers)
+    response.raw_content = gzip.compress(body) if packed else body
+    journey.fail(flow, "status 400", "status", response)
+    status, value = answered(flow)
+    assert (status, value["error"]["message"]) == (400, f"bad value key {SECRET}")
+    assert flow.response
+    assert flow.response.headers["content-length"] == str(len(flow.response.raw_content or b""))
