@@ -182,3 +182,12 @@ def test_no_false_alarms_by_what_is_known() -> None:
     known.placeholder(SECRET, "rule")
     body = chat("secret=7d904568cee46aa1")
     assert cleaned(body, "placeholder", known).request.body == cleaned(body, "placeholder").request.body
+
+
+def test_a_repeat_that_is_escaped_is_found() -> None:
+    """JSON may write any letter as an escape, though nobody needs to."""
+    secret = "correct-Horse9battery"
+    body = chat(f'password = "{secret}"; then AGAIN').replace(b"AGAIN", b"\\u0063" + secret[1:].encode())
+    done = cleaned(body, "mask")
+    assert done.request.body
+    assert secret[1:].encode() not in done.request.body
