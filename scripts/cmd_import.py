@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from addons.config import Config
 from addons.storage.database import StorageFailure, StoreError
 from addons.storage.store import Store
-from scripts.running import load_config
+from scripts.progress import progress
+from scripts.running import config_with_secrets
 
 if TYPE_CHECKING:
-    from scripts.importing.importer import Importer, Progress, Tally
-
-QUIET_S = 1.0
-"""What takes no longer needs no progress bar."""
+    from scripts.importing.importer import Importer, Tally
 
 EPILOG = """\b
 Examples:
@@ -56,24 +50,14 @@ def command(*, config: Path | None, database: Path | None, files: tuple[Path, ..
         raise click.exceptions.Exit(1)
 
 
-def config_with_secrets(path: Path | None) -> Config:
-    """The configuration with its keys, whose very values are masked; where they can't be had, without them."""
-    try:
-        return load_config(path, secrets=True)
-    except click.ClickException as error:
-        config = load_config(path)  # raises where it is not the keys that are missing
-        click.echo(f"configured keys are masked by their form only: {error.message}", err=True)
-        return config
-
-
 def import_file(importer: Importer, file: Path) -> bool:
     """Import one file and say what was found; False where it could not be read."""
     from scripts.importing.entry import UnreadableFile  # noqa: PLC0415
     from scripts.importing.source import opened  # noqa: PLC0415
 
     try:
-        with opened(file) as source, _progress(file.name, len(source.content)) as progress:
-            tally = importer.run(source, progress)
+        with opened(file) as source, progress(file.name, len(source.content)) as advance:
+            tally = importer.run(source, advance)
     except UnreadableFile as error:
         click.echo(f"{file}: cannot be imported: {error}", err=True)
         return False
@@ -85,22 +69,3 @@ def import_file(importer: Importer, file: Path) -> bool:
 
 def _summary(tally: Tally) -> str:
     return f"{tally.new} new, {tally.known} known, {tally.others} no LLM calls, {len(tally.broken)} broken"
-
-
-@contextmanager
-def _progress(name: str, size: int) -> Iterator[Progress]:
-    """A bar over the bytes of a file; none where nobody looks, or where it is done at once."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    shown: list[Any] = []
-    begun = time.monotonic()
-    with ExitStack() as stack:
-
-        def advance(done: int) -> None:
-            if not shown and time.monotonic() - begun > QUIET_S:
-                shown.append(stack.enter_context(click.progressbar(length=size, label=name, file=sys.stderr)))
-            if shown:
-                shown[0].update(done - shown[0].pos)
-
-        yield advance

@@ -10,13 +10,12 @@ from typing import Any, BinaryIO
 
 import click
 
-from addons.config import Config
 from addons.core.redaction.findings import Finding
 from addons.core.redaction.masking import masked
 from addons.core.redaction.ruleset import PROFILES, RuleError
 from addons.core.redaction.scanner import Scanner
 from addons.rulefiles import make_scanner
-from scripts.running import load_config
+from scripts.running import config_with_secrets
 
 BLOCK_BYTES = 1024 * 1024
 HELD_BYTES = 64 * 1024
@@ -62,16 +61,6 @@ def scanner_of(path: Path | None, profile: str) -> Scanner:
         return make_scanner(profile, settings.redaction.rules, [*keys, *strings])
     except RuleError as error:
         raise click.ClickException(str(error)) from error
-
-
-def config_with_secrets(path: Path | None) -> Config:
-    """The configuration with its keys, whose very values are masked; where they can't be had, without them."""
-    try:
-        return load_config(path, secrets=True)
-    except click.ClickException as error:
-        config = load_config(path)  # raises where it is not the keys that are missing
-        click.echo(f"configured keys and strings are masked by their form only: {error.message}", err=True)
-        return config
 
 
 def redacted_lines(scanner: Scanner, lines: BinaryIO) -> Iterator[bytes]:

@@ -74,6 +74,16 @@ def load_config(path: Path | None, environ: Mapping[str, str] = os.environ, *, s
         raise click.ClickException(str(error)) from error
 
 
+def config_with_secrets(path: Path | None) -> Config:
+    """The configuration with its keys, whose very values are masked; where they can't be had, without them."""
+    try:
+        return load_config(path, secrets=True)
+    except click.ClickException as error:
+        config = load_config(path)  # raises where it is not the keys that are missing
+        click.echo(f"configured keys and strings are masked by their form only: {error.message}", err=True)
+        return config
+
+
 def address_of(config: Config) -> Address:
     """Where a client on this machine finds the proxy of this configuration."""
     return Address(UNSPECIFIED.get(config.proxy.host, config.proxy.host), config.proxy.port)

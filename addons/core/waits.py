@@ -129,19 +129,6 @@ def reset_wait(limits: Iterable[Limit], spent_only: bool) -> float | None:
     return max((limit.wait_s for limit in found if limit.wait_s is not None), default=None)
 
 
-def limits_left(headers: Iterable[tuple[str, str]], now: float) -> tuple[Limit, ...]:
-    """The limits that an answer, also a good one, says to be spent, with the time until they are whole again; the longest wait first.
-
-    Empty, at the price of a look at the names, where no header tells of limits. A subscription's (`anthropic-ratelimit-unified-*`)
-    are left out: an answer that came in spite of a spent one shows that the account may go on, by paying for what is over it.
-    """
-    told = [(lower, text) for name, text in headers if "limit" in (lower := name.lower()) or lower == "date"]
-    if len(told) < 2 or not any("remaining" in name and _number(text) == 0 for name, text in told):
-        return ()
-    spent = [limit for limit in limits_in(told, now) if limit.spent and limit.wait_s and not limit.dimension.startswith("unified")]
-    return tuple(sorted(spent, key=lambda limit: -(limit.wait_s or 0)))
-
-
 _LIMIT_HEADER = re.compile(r"(?:x-|anthropic-)?rate-?limit(?P<rest>[a-z0-9_-]{1,60})")
 _MARKS = frozenset({"limit", "remaining", "reset", "status"})
 _FILLERS = frozenset({"", "after", "at"})

@@ -6,7 +6,7 @@ while two equal entries of one file stay two calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import ModuleType
@@ -22,14 +22,12 @@ from scripts.importing.entry import BrokenEntry, Entry, UnreadableFile
 from scripts.importing.jsonscan import NotJSON, members, start_of
 from scripts.importing.records import add_client_facts, find_call
 from scripts.importing.source import Plain, Source
+from scripts.progress import Progress
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_CALLS = 100  # a transaction each; short, since a proxy may want to write between two
 JSONL_SUFFIXES = (".jsonl", ".ndjson")
 JSONL_KEYS = (b"turnpike", b"call")
-
-Progress = Callable[[int], None]
-"""Called with how many bytes of the plain content have been dealt with."""
 
 
 @dataclass(slots=True)

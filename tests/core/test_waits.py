@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.waits import MAX_WAIT_S, Limit, limits_in, limits_left, named_wait, reset_wait
+from addons.core.waits import MAX_WAIT_S, limits_in, named_wait, reset_wait
 
 NOW = datetime(2026, 3, 10, 22, 26, 40, tzinfo=UTC).timestamp()
 GOOGLE = "type.googleapis.com/google.rpc."
@@ -256,31 +256,6 @@ def test_resets_of_limits(headers: list[tuple[str, str]], any_s: float | None, s
     assert reset_wait(limits, spent_only=True) == (None if spent_s is None else pytest.approx(spent_s, abs=1e-3))
 
 
-def test_limits_left() -> None:
-    """A good answer that says 0 remaining names the limit and its reset, the longest first; header names in any case."""
-    told = [("Date", http_date(NOW)), *((name.title(), value) for name, value in ANTHROPIC)]
-    assert limits_left(told, NOW) == (Limit("input-tokens", 30_000, 0, 50), Limit("tokens", None, 0, 40))
-    assert limits_left([*told, *ANTHROPIC_SUBSCRIPTION], NOW) == limits_left(told, NOW)
-    assert [(limit.dimension, limit.limit, limit.wait_s) for limit in limits_left(OPENAI, NOW)] == [("requests", 500, 8.64)]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [],
-        [("content-type", "application/json"), ("date", http_date(NOW))],
-        [(name, "1" if "remaining" in name else value) for name, value in OPENAI],
-        [("x-ratelimit-remaining-req-minute", "0"), ("x-ratelimit-limit-req-minute", "60")],  # Mistral: without a reset
-        [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "0s")],
-        [("x-ratelimit-remaining-requests", "REDACTED"), ("x-ratelimit-reset-requests", "9s")],
-        ANTHROPIC_SUBSCRIPTION,
-    ],
-)
-def test_no_limit_is_spent(headers: list[tuple[str, str]]) -> None:
-    """Nothing to cool for: something left, no reset, whole again at once, or a subscription that answers all the same."""
-    assert limits_left(headers, NOW) == ()
-
-
 NAMES = st.sampled_from(sorted({name for name, _ in (*OPENAI, *ANTHROPIC, *ANTHROPIC_SUBSCRIPTION, ("retry-after", ""), ("date", ""))}))
 VALUES = st.one_of(
     st.text(max_size=40),
@@ -297,5 +272,5 @@ def test_waits_are_none_or_sensible(headers: list[tuple[str, str]], message: str
     """Whatever stands there: nothing raises, and a wait is finite, not negative, and not over MAX_WAIT_S."""
     limits = limits_in(headers, now)
     found = [named_wait(headers, {"error": dict(headers)}, message, now), reset_wait(limits, False), reset_wait(limits, True)]
-    found += [limit.wait_s for limit in limits_left(headers, now)]
+    found += [limit.wait_s for limit in limits]
     assert all(wait is None or (math.isfinite(wait) and 0 <= wait <= MAX_WAIT_S) for wait in found)

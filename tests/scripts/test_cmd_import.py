@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from scripts import cmd_import
 from scripts.cmd_import import command
 from tests.scripts.importing.samples import har, har_entry
 
@@ -71,22 +68,3 @@ def test_a_database_that_is_none_is_said(tmp_path: Path, session: Path) -> None:
     done = run(tmp_path, session)
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: cannot open the database ")
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_bar_is_shown_on_a_terminal_only_and_not_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is done within a second shows none."""
-    shown = {}
-    for name, quiet_s, stream in (("quick", 60.0, Terminal()), ("slow", -1.0, Terminal()), ("piped", -1.0, io.StringIO())):
-        monkeypatch.setattr(cmd_import, "QUIET_S", quiet_s)
-        monkeypatch.setattr(sys, "stderr", stream)
-        with cmd_import._progress("session.har", 100) as progress:
-            progress(40)
-            progress(100)
-        shown[name] = stream.getvalue()
-    assert (shown["quick"], shown["piped"]) == ("", "")
-    assert "session.har" in shown["slow"] and "100%" in shown["slow"]
