@@ -147,7 +147,7 @@ class Failover:
                 body = b""
             reading = read_request(record.api, record.path, body)
             session, client = record.session or reading.session, record.client or record.user_agent
-            exchange.conversation = self.state.conversations.find(session, client, reading.messages) or record.id
+            exchange.conversation = self.state.conversations.find(session, client, reading.messages, reading.previous) or record.id
         return exchange.conversation
 
     # Steps --------------------------------------------------------------------------------------------------------------

@@ -79,12 +79,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RequestReading:
-    """What a request body says. `session` is the client's own session name where the body holds one (DESIGN §2b)."""
+    """What a request body says. `session` is the client's own session name where the body holds one (DESIGN §2b), `previous` the
+    provider's name of the answer that it goes on from."""
 
     model: str | None = None
     stream: bool = False
     messages: tuple[Message, ...] = ()
     session: str | None = None
+    previous: str | None = None
     tools: int = 0
 
 

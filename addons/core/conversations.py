@@ -1,6 +1,7 @@
 """Which conversation a call belongs to (DESIGN §6), found in bounded memory while calls run.
 
-A call continues an earlier one when its messages begin with that one's messages *followed by its answer*. Each message
+A call continues an earlier one when its messages begin with that one's messages *followed by its answer*, or when it names that
+answer where the provider keeps the history (`previous_response_id`). Each message
 gets a hash chained to those before it, so "begins with" is one look-up per message. Equal first turns are different
 conversations: nothing is learnt of a request that was not answered.
 
@@ -32,11 +33,13 @@ class Conversations:
         self._limit = limit
         self._ends: OrderedDict[tuple[str | None, bytes], str] = OrderedDict()
 
-    def find(self, session: str | None, client: str | None, messages: Sequence[Message]) -> str | None:
-        """The session where the client names one, else the conversation of the longest answered beginning, else None."""
+    def find(self, session: str | None, client: str | None, messages: Sequence[Message], previous: str | None = None) -> str | None:
+        """The session where the client names one, else the conversation of the answer that it names (`previous`), else that of the
+        longest answered beginning, else None."""
         if session:
             return session
-        for digest in reversed(list(_chain(messages))):
+        named = [_named(previous)] if previous else []
+        for digest in (*named, *reversed(list(_chain(messages)))):
             key = client, digest
             if key in self._ends:
                 self._ends.move_to_end(key)
@@ -45,13 +48,23 @@ class Conversations:
 
     def learn(self, conversation_id: str, client: str | None, messages: Sequence[Message], answer: Sequence[Message]) -> None:
         """That `messages` were answered by `answer` in this conversation; without an answer nothing is learnt."""
-        if not any(_content(message) for message in answer):
-            return
-        key = client, _last(_chain([*messages, *answer]))
+        if any(_content(message) for message in answer):
+            self._remember((client, _last(_chain([*messages, *answer]))), conversation_id)
+
+    def learn_name(self, conversation_id: str, client: str | None, answer_id: str) -> None:
+        """The provider's name of an answer in this conversation; when it is asked for again it stays where it was."""
+        key = client, _named(answer_id)
+        self._remember(key, self._ends.get(key, conversation_id))
+
+    def _remember(self, key: tuple[str | None, bytes], conversation_id: str) -> None:
         self._ends[key] = conversation_id
         self._ends.move_to_end(key)
         while len(self._ends) > self._limit:
             self._ends.popitem(last=False)
+
+
+def _named(answer_id: str) -> bytes:
+    return blake2b(answer_id.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES, person=b"answer id").digest()
 
 
 def _chain(messages: Iterable[Message]) -> Iterator[bytes]:

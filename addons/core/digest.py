@@ -131,9 +131,11 @@ class Digest:
     def _conversation(self, record: CallRecord, request: RequestReading, answer: AnswerReading, cleaner: Cleaner) -> str:
         session = cleaner.text(record.session or request.session, "request.session")
         client = record.client or record.user_agent
-        found = self._conversations.find(session, client, request.messages) or record.id
+        found = self._conversations.find(session, client, request.messages, request.previous) or record.id
         for choice in answer.messages:  # any of several choices may be the one that the client goes on with
             self._conversations.learn(found, client, request.messages, [choice])
+        if answer.id:
+            self._conversations.learn_name(found, client, answer.id)
         return found
 
     def _usage(

@@ -36,6 +36,20 @@ def test_equal_first_turns_are_different_conversations() -> None:
     assert talks.find(None, "c", [user("hello"), assistant("good day"), user("x")]) == "two"
 
 
+def test_the_answer_that_is_named_goes_first() -> None:
+    """Where the provider keeps the history, a call says only what is new. A session goes before it; another client's name means nothing."""
+    talks = Conversations(100)
+    talks.learn("trunk", "c", [user("a")], [assistant("b")])
+    talks.learn_name("named", "c", "resp_1")
+    talks.learn_name("polled", "c", "resp_1")
+    turns = [user("a"), assistant("b"), user("c")]
+    assert talks.find(None, "c", [user("x")], "resp_1") == "named"
+    assert talks.find(None, "c", turns, "resp_1") == "named"
+    assert talks.find(None, "c", turns, "resp_2") == "trunk"
+    assert talks.find("mine", "c", turns, "resp_1") == "mine"
+    assert talks.find(None, "d", [user("x")], "resp_1") is None
+
+
 def test_longest_match_wins() -> None:
     """A branch that is its own conversation is found before the trunk that it grew from."""
     talks = Conversations(100)

@@ -304,6 +304,22 @@ def test_conversations_are_followed() -> None:
     assert build(chat(id="01D", session="mine")).row["conversation_id"] == "mine"
 
 
+def test_answers_are_followed_by_name() -> None:
+    """Where the provider keeps the history, and only what is new is sent."""
+    build = digest()
+    said = {
+        "id": "resp_1",
+        "model": "m",
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "hi"}]}],
+    }
+    first = chat(api="openai.responses", path="/v1/responses", request=body({"model": "m", "input": "hello"}), response=body(said))
+    assert build(first).row["conversation_id"] == "01A"
+    goes_on = body({"model": "m", "input": "more", "previous_response_id": "resp_1"})
+    second = chat(id="01B", api="openai.responses", path="/v1/responses", request=goes_on, response=body({**said, "id": "resp_2"}))
+    assert build(second).row["conversation_id"] == "01A"
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"{", b"[" * 5000, b'{"messages": 5}', b"null", b'"text"', b'{"messages":[{"role":1}]}']
 )

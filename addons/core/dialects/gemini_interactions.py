@@ -23,6 +23,7 @@ def read_request(path: str, body: dict[str, Any]) -> RequestReading:
         model=text(body, "model") or text(body, "agent"),
         stream=flag(body, "stream"),
         messages=messages([message("system", [text_part(flat_text(dig(body, "system_instruction")))]), *_input(dig(body, "input"))]),
+        previous=text(body, "previous_interaction_id"),
         tools=len(items(body, "tools")),
     )
 

@@ -27,6 +27,7 @@ def read_request(path: str, body: dict[str, Any]) -> RequestReading:
         stream=flag(body, "stream"),
         messages=messages([message("system", [text_part(dig(body, "instructions"))]), *_joined(entries)]),
         session=text(body, "prompt_cache_key"),
+        previous=text(body, "previous_response_id"),
         tools=len(items(body, "tools")),
     )
 

@@ -93,9 +93,8 @@ class Gathering:
         return (finding,)
 
     def _is_opaque(self, key: bytes, value: bytes) -> bool:
-        if is_sealed(key, value):
-            return True
-        return is_id(key, value) and not any(s.start == 0 and s.end == len(value) for s in self._scanner.find_shapes(value))
+        opaque = is_sealed(key, value) or is_id(key, value)
+        return opaque and not any(s.start == 0 and s.end == len(value) for s in self._scanner.find_shapes(value))
 
     def _json(self, owner: int, piece: JsonPiece, text: bytes) -> list[Piece]:
         """The piece and what stands in it, in an order in which a text that was cut comes last."""

@@ -51,7 +51,8 @@ def is_media(key: bytes | None, raw: bytes) -> bool:
 
 
 def is_sealed(key: bytes, value: bytes) -> bool:
-    """Is the value one that only the provider can read?"""
+    """Is the value one that only the provider can read? (a credential's shape in all of its length is none: a tool's arguments may be
+    called anything)"""
     return _SEALED.fullmatch(key) is not None and _ONE_TOKEN.fullmatch(value) is not None
 
 

@@ -19,6 +19,8 @@ Fields of our own, all of them optional:
     near        one of these words must stand somewhere before it (`NEAR_BYTES`)
     check       luhn | iban | ip: what its checksum must satisfy (`checksums.CHECKS`)
     keepTail    false: not even its last four characters are shown
+    published   SHA-256 digests (hex) of secrets that the service itself prints in its samples, which are nobody's; as digests, so that
+                no other scanner takes the rule file for a leak
     profiles    ["stored", "outgoing"], which is what a rule has that says nothing
 
 A rule whose `regex` is not `anchored` is searched in windows around the keywords, so that a keyword is to stand in the match or near it.
@@ -79,6 +81,7 @@ class Rule:
     blob: bool = False
     context: bool = False
     keep_tail: bool = True
+    published: frozenset[str] = frozenset()
     profiles: tuple[str, ...] = PROFILES
     allow: tuple[AllowList, ...] = ()
 
@@ -97,6 +100,7 @@ _OWN_FIELDS = {
     "near",
     "check",
     "keepTail",
+    "published",
     "profiles",
 }
 
@@ -110,11 +114,14 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "keywords": (list, "a list of texts"),
     "near": (list, "a list of texts"),
     "profiles": (list, "a list of texts"),
+    "published": (list, "a list of texts"),
     "entropy": ((int, float), "a number"),
     "secretGroup": (int, "a whole number"),
     "digits": (int, "a whole number"),
     **{name: (bool, "true or false") for name in ("anchored", "quoted", "assigned", "bare", "loose", "blob", "context", "keepTail")},
 }
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 _TARGETS: dict[str, Target] = {"": "secret", "secret": "secret", "match": "match", "line": "line"}
 
@@ -166,6 +173,7 @@ def _rule(entry: Mapping[str, Any], place: str, everywhere: tuple[AllowList, ...
         entropy=float(entry.get("entropy", MIN_VALUE_ENTROPY if kind == "value" else 0.0)),
         near=tuple(word.lower() for word in entry.get("near", ())),
         keep_tail=entry.get("keepTail", True),
+        published=frozenset(entry.get("published", ())),
         profiles=tuple(entry.get("profiles", PROFILES)),
         loose=entry.get("loose", not entry.keys() & _OWN_FIELDS),  # gitleaks' own regexes see to their ends themselves
         allow=(*_allow_lists(entry, place, native), *everywhere),
@@ -199,6 +207,7 @@ def _check(rule: Rule, place: str, native: bool) -> None:
         f"check is {rule.check!r}; write one of {', '.join(CHECKS)}": rule.check not in {"", *CHECKS},
         f"profiles is {list(rule.profiles)}; write some of {', '.join(PROFILES)}": not set(rule.profiles) <= set(PROFILES),
         "it needs keywords": rule.kind != "search" and not rule.keywords,
+        "published holds something that is no SHA-256 digest in lower-case hex": not all(map(_DIGEST.fullmatch, rule.published)),
         "lead is for anchored rules": bool(rule.lead) and rule.kind != "anchored",
     }
     for text, is_wrong in wrong.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from math import log2
 
 from addons.core.redaction.checksums import CHECKS
@@ -63,6 +64,7 @@ class Verdict:
         self._near = tuple(word.encode() for word in rule.near)
         self._alone = not rule.loose and rule.kind != "value"
         self._blob = rule.blob
+        self._published = rule.published
         self._allow = [_Allowed(allow, native) for allow in _joined(rule.allow)]
         self.local = not rule.near and all(allow.target != "line" for allow in rule.allow)
         """Does it see no more than the match and what stands right beside it?"""
@@ -79,6 +81,8 @@ class Verdict:
         if self._check and not self._check(secret):
             return False
         if self._near and not self._is_near(data, start):
+            return False
+        if self._published and sha256(secret).hexdigest() in self._published:
             return False
         return not any(allowed(data, spans, secret) for allowed in self._allow)
 

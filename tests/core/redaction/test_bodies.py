@@ -423,6 +423,13 @@ def test_the_same_names_hold_text_elsewhere() -> None:
     assert [place.secret for place in found] == [PLAIN[0], PLAIN[1], shape, PLAIN[2]]
 
 
+def test_a_credential_under_the_name_of_a_signature_is_found() -> None:
+    """A tool's arguments may be called anything: what has a credential's shape in all of its length is none of the protocol's."""
+    shape = "ghx_" + token(30, 11)
+    body = json.dumps({"input": {"signature": shape, "next_page_token": shape, "encrypted_note": f"Eqo{shape}"}}).encode()
+    assert [place.secret for place in BodyScanner(Values(SECRETS, shapes=[shape])).find(body, None, "b")] == [shape, shape]
+
+
 def test_values_count_by_their_keys() -> None:
     """Passwords and keys by name, in strings of JSON and in pairs of name and value; schemas, counts and words do not."""
     secret = token(16, 12)

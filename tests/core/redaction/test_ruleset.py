@@ -72,6 +72,7 @@ def test_a_rule_about_paths_only_is_left_out() -> None:
         ({"anchored": True}, "f:7: rule r: it needs keywords"),
         ({"lead": "[a]", "keywords": ["a"]}, "f:7: rule r: lead is for anchored rules"),
         ({"check": "mod7"}, "f:7: rule r: check is 'mod7'; write one of luhn, iban, ip"),
+        ({"published": ["AIza"]}, "f:7: rule r: published holds something that is no SHA-256 digest"),
         ({"profiles": ["all"]}, "f:7: rule r: profiles is ['all']; write some of stored, outgoing"),
         ({"allowlists": ["x"]}, "f:7: rule r: an allow-list is no table"),
         ({"allowlists": [{"regexes": ["("]}]}, "f:7: rule r: a regex of an allow-list cannot be used: "),

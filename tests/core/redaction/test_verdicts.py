@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from addons.core.redaction.engines import NATIVE
@@ -62,6 +64,13 @@ def test_checksums() -> None:
     """Decide where a rule names one."""
     assert judged(b"key=4539148803436467", b"4539148803436467", check="luhn")
     assert not judged(b"key=4539148803436468", b"4539148803436468", check="luhn")
+
+
+def test_published_samples() -> None:
+    """Are nobody's secrets: known by their digest, in all of their length."""
+    published = frozenset([sha256(b"abcdef").hexdigest()])
+    assert not judged(b"key=abcdef", b"abcdef", published=published)
+    assert judged(b"key=abcdeg", b"abcdeg", published=published)
 
 
 @pytest.mark.parametrize("native", NATIVES)
