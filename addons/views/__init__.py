@@ -11,9 +11,8 @@ from typing import Any
 from datasette import hookimpl
 from markupsafe import Markup
 
+from addons.views.access import DATABASE
 from addons.views.cells import render
-
-DATABASE = "turnpike"
 
 
 @hookimpl  # type: ignore[untyped-decorator] # pluggy's marker has no types
@@ -32,3 +31,9 @@ def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
 
 def _traffic(datasette: Any) -> str:
     return str(datasette.urls.table(DATABASE, "traffic"))
+
+
+@hookimpl  # type: ignore[untyped-decorator] # as above
+def register_routes() -> list[tuple[str, Any]]:
+    """The pages of ours, all below `/-/llm`: a pattern, and the coroutine that answers."""
+    return []

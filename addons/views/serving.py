@@ -16,7 +16,7 @@ from datasette.utils.sqlite import sqlite3
 
 from addons.storage.database import BUSY_TIMEOUT_MS, StoreError
 from addons.storage.store import Store
-from addons.views import DATABASE
+from addons.views.access import DATABASE
 from addons.views.guard import Guard
 
 METADATA = Path(__file__).parents[2] / "datasette-metadata.yml"

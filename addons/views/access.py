@@ -1,0 +1,46 @@
+"""From a request to the captures: may this visitor see them, and one read of them within Datasette's time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from sqlite3 import Connection
+from typing import Any
+
+from datasette.utils import sqlite_timelimit
+from datasette.utils.asgi import NotFound, Response
+
+DATABASE = "turnpike"
+
+
+async def read[T](datasette: Any, request: Any, work: Callable[[Connection], T]) -> T:
+    """What `work` gives for a read-only connection, in a thread of Datasette's own and within `sql_time_limit_ms`.
+
+    Raises NotFound where no captures are served, Forbidden where this visitor may not see them, and what `work` raises
+    (sqlite3.OperationalError `interrupted` when it took too long).
+    """
+    if DATABASE not in datasette.databases:
+        raise NotFound(f"no captures are served here: there is no database named {DATABASE}")
+    await _check_permission(datasette, request.actor)
+    limit_ms = datasette.setting("sql_time_limit_ms")
+
+    def limited(connection: Connection) -> T:
+        with sqlite_timelimit(connection, limit_ms):
+            return work(connection)
+
+    found: T = await datasette.get_database(DATABASE).execute_fn(limited)
+    return found
+
+
+async def page(datasette: Any, request: Any, template: str, context: Mapping[str, Any]) -> Response:
+    """An HTML page of ours: `templates/llm/<template>` around these values."""
+    html = await datasette.render_template(f"llm/{template}", {"database": DATABASE, **context}, request=request)
+    return Response.html(html)
+
+
+async def _check_permission(datasette: Any, actor: Any) -> None:
+    if hasattr(datasette, "ensure_permissions"):  # Datasette 0.65
+        await datasette.ensure_permissions(actor, [("view-database", DATABASE), "view-instance"])
+        return
+    from datasette.resources import DatabaseResource  # noqa: PLC0415 # Datasette 1.0
+
+    await datasette.ensure_permission(action="view-database", resource=DatabaseResource(database=DATABASE), actor=actor)
