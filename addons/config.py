@@ -46,6 +46,7 @@ from addons.config_types import (
     named_upstreams,
 )
 from addons.core.modeldata import Capability
+from addons.core.redaction.exact import MIN_EXACT_LENGTH
 from addons.core.redaction.placeholders import SHAPE
 from addons.core.strategies import Kind, StrategyName
 from addons.keysources import Rank, Secret, Sources
@@ -272,8 +273,8 @@ class Stored(Section):
 
 
 class Outgoing(Section):
-    """Redaction of what is sent. `clients`: glob of the client → mode, the first that fits. `restore`: where in an answer placeholders
-    become secrets again; `shape`: what placeholders look like."""
+    """Redaction of what is sent. `clients`: glob of the client, in any case → mode, the first that fits. `restore`: where in an answer
+    placeholders become secrets again; `shape`: what placeholders look like."""
 
     mode: OutgoingMode = "off"
     clients: dict[str, OutgoingMode] = {}
@@ -446,7 +447,9 @@ def _checked(document: Document, file: Path, environ: Mapping[str, str], secrets
     try:
         for name, upstream in config.upstreams.items():
             config._secrets[name] = resolve_all(document, ("upstreams", name, "keys"), upstream.keys, sources)
-        config._exact_strings = resolve_all(document, ("redaction", "strings"), config.redaction.strings, sources)
+        config._exact_strings = resolve_all(
+            document, ("redaction", "strings"), config.redaction.strings, sources, shortest=MIN_EXACT_LENGTH
+        )
     except ConfigError as error:
         raise ConfigError(str(error), config.watched) from None
     return config

@@ -230,12 +230,17 @@ def explain(document: Document, error: ValidationError) -> ConfigError:
     return document.error(loc, f"{document.shown(loc)} {wording(first)}")
 
 
-def resolve_all(document: Document, loc: Loc, listed: Iterable[Source], sources: Sources) -> tuple[Secret, ...]:
-    """The values of a list of sources that stands at `loc`, in order; one that comes twice is taken once."""
+def resolve_all(document: Document, loc: Loc, listed: Iterable[Source], sources: Sources, *, shortest: int = 1) -> tuple[Secret, ...]:
+    """The values of a list of sources that stands at `loc`, in order; one that comes twice is taken once. Raises ConfigError, also for
+    a value of fewer than `shortest` characters."""
     found: dict[str, Secret] = {}
     for index, source in enumerate(listed):
         try:
             for secret in sources.resolve(source):
+                if len(secret.value) < shortest:
+                    raise SourceError(
+                        f"holds {len(secret.value)} characters; write {shortest} or more, since what is shorter stands in any text"
+                    )
                 found.setdefault(secret.value, secret)
         except SourceError as error:
             raise document.error((*loc, index, source.place), str(error)) from None

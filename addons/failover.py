@@ -163,9 +163,11 @@ class Failover:
                 tries.close(time.time())
                 if isinstance(error, Blocked):
                     exchange.record.redactions.append(RedactionNote(error.rule, error.where, "block"))
-                    refuse(flow, exchange, 403, "secret_blocked", str(error), rule=error.rule, where=error.where)
+                    refuse(flow, exchange, 403, "secret_blocked", _not_sent(step, error), rule=error.rule, where=error.where)
                 else:
-                    refuse(flow, exchange, 413, "body_too_large", str(error))
+                    refuse(flow, exchange, 413, "body_too_large", _not_sent(step, error))
+                if not exchange.record.attempts:  # else it is the last attempt's
+                    exchange.record.upstream = step.option.upstream
                 return
             except (NotSpoken, UndecodableBody) as error:
                 problem = "unreadable_body" if isinstance(error, UndecodableBody) else problem
@@ -315,3 +317,7 @@ TIMED_OUT = ("timed out", "Timeout", "ETIMEDOUT", "Errno 110")
 def timed_out(why: str) -> bool:
     """Did the operating system give up waiting?"""
     return any(sign in why for sign in TIMED_OUT)
+
+
+def _not_sent(step: Send, error: Exception) -> str:
+    return f"Turnpike sent nothing to upstream {step.option.upstream!r}: {error}"

@@ -33,7 +33,8 @@ class Redactor:
         """The upstream's own mode goes before the client's, and that before the general one."""
         config = exchange.config
         outgoing = config.redaction.outgoing
-        by_client = next((mode for glob, mode in outgoing.clients.items() if fnmatchcase(exchange.record.client or "", glob)), None)
+        client = (exchange.record.client or "").lower()  # as SDKs write themselves (`OpenAI`) is not to decide what leaves the house
+        by_client = next((mode for glob, mode in outgoing.clients.items() if fnmatchcase(client, glob.lower())), None)
         return Policy(config.upstreams[upstream].redaction.mode or by_client or outgoing.mode, outgoing.restore)
 
     def clean(self, request: Request, exchange: Exchange, upstream: str, conversation: Callable[[], str]) -> Request:
@@ -102,8 +103,8 @@ class Redactor:
             if cleaned is not request:
                 apply(flow, cleaned)
         except Blocked as error:
-            refuse(flow, exchange, 403, "secret_blocked", str(error), rule=error.rule, where=error.where)
+            refuse(flow, exchange, 403, "secret_blocked", f"Turnpike sent nothing: {error}", rule=error.rule, where=error.where)
         except Unreadable as error:
-            refuse(flow, exchange, 413, "body_too_large", str(error))
+            refuse(flow, exchange, 413, "body_too_large", f"Turnpike sent nothing: {error}")
         except Exception:  # fails closed: a hook that raises would let it pass
             refuse(flow, exchange, 502, "internal_error", "the proxy could not clean this request; nothing was sent", outcome="error")

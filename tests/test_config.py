@@ -79,6 +79,13 @@ def test_shipped_examples_load(write: Write) -> None:
     assert config.exact_strings[0].value == key
 
 
+def test_exact_strings_that_are_too_short_are_refused(write: Write) -> None:
+    """They would be looked for nowhere; said with their place and length, never with their value."""
+    with pytest.raises(ConfigError, match=r"redaction\.strings\.0\.env.*holds 7 characters; write 8 or more") as caught:
+        load(write("redaction: {strings: [{env: SHORT}]}"), {"SHORT": "abcdefg"})
+    assert "abcdefg" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "version: 1\n", "proxy:\nupstreams:\nroutes:\ncapture:\n  keep:\n", "upstreams: {}\n"])
 def test_everything_is_optional(write: Write, text: str) -> None:
     """A file that says nothing has the defaults; so has a section of which only the name stands there."""

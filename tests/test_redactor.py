@@ -65,7 +65,10 @@ def test_blocked(make_journey: MakeJourney) -> None:
     body = answered(flow)[1]["error"]
     assert (body["where"], SECRET in str(body)) == ("request.body.messages[0].content", False)
     (record,) = records(journey.state)
-    assert (record.outcome, record.attempts) == ("blocked", [])
+    assert (record.outcome, record.attempts, record.upstream) == ("blocked", [], "openai")
+    assert str(record.error).startswith("Turnpike sent nothing to upstream 'openai': a secret (") and "(and 1 more)" not in str(
+        record.error
+    )
     assert [key.in_flight for key in journey.state.pools["openai"].keys] == [0]
 
 
@@ -73,6 +76,7 @@ def test_whose_policy_holds(make_journey: MakeJourney) -> None:
     """The upstream's own, then the client's, then the general one."""
     text = policy("mask", ", clients: {trusted-*: off}").replace("hosts: [api.openai.com]", "hosts: [api.openai.com], redaction: {}")
     assert said(make_journey(text), headers={"User-Agent": "trusted-agent/1"}) == f"key {SECRET}"
+    assert said(make_journey(text), headers={"User-Agent": "Trusted-Agent/1"}) == f"key {SECRET}"  # in any case
     assert SECRET not in said(make_journey(text), headers={"User-Agent": "other/1"})
     strict = text.replace("redaction: {}}", "redaction: {mode: mask}}").replace("redaction: {},", "redaction: {mode: mask},")
     assert SECRET not in said(make_journey(strict), headers={"User-Agent": "trusted-agent/1"})

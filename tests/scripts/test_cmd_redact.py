@@ -64,6 +64,19 @@ def test_a_bad_line_is_named(line: bytes, said: str) -> None:
     assert done.exit_code == 1
 
 
+def test_what_else_a_line_holds_stays() -> None:
+    """The name of a text, say."""
+    assert json.loads(run('{"id": 7, "text": "x"}', "--jsonl").stdout) == {"id": 7, "text": "x", "findings": []}
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-be", "utf-32"])
+def test_other_charsets_are_refused(charset: str) -> None:
+    """Nothing would be found in them."""
+    done = run("\ufeffsecret".encode(charset) if charset == "utf-16-be" else "secret".encode(charset))
+    assert (done.stdout, done.exit_code) == ("", 1)
+    assert "iconv" in done.stderr
+
+
 def test_profiles() -> None:
     """What is not sure enough to change a prompt is masked in what is stored only."""
     text = "the_password: Tr0ub4dor&3\n"
@@ -86,13 +99,14 @@ def test_the_configuration_is_used(tmp_path: Path) -> None:
     assert done.stdout == "*** ***word, ***-key\n"
 
 
-def test_keys_that_are_not_to_be_had_are_no_hindrance(tmp_path: Path) -> None:
-    """They may be set in the proxy's shell alone; a configuration that is wrong is said."""
+def test_values_that_are_not_to_be_had_must_be_given_up_knowingly(tmp_path: Path) -> None:
+    """They may be set in the proxy's shell alone, and then stay in the text; a configuration that is wrong is said."""
     config = tmp_path / "t.yml"
     config.write_text("upstreams: {openai: {hosts: [api.openai.com], keys: [{env: NOT_SET_HERE}]}}")
     done = run("text", "--config", config)
-    assert (done.stdout, done.exit_code) == ("text", 0)
-    assert "masked by their form only" in done.stderr
+    assert (done.stdout, done.exit_code) == ("", 1)
+    assert "NOT_SET_HERE" in done.stderr and "--by-form" in done.stderr
+    assert run("text", "--config", config, "--by-form").stdout == "text"
     config.write_text("redaction: {rules: [none.toml]}")
     done = run("text", "--config", config)
     assert done.exit_code == 1 and "none.toml: cannot be read" in done.stderr

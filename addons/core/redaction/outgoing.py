@@ -42,8 +42,9 @@ class Policy:
 class Blocked(Exception):
     """A secret stands in the request; `rule` and `where` may be told, the secret may not."""
 
-    def __init__(self, rule: str, where: str) -> None:
-        super().__init__(f"a secret ({rule}) stands in {where}, and this upstream is to be sent none")
+    def __init__(self, rule: str, where: str, more: int = 0) -> None:
+        others = f" (and {more} more)" if more else ""
+        super().__init__(f"a secret ({rule}) stands in {where}{others}, and redaction.outgoing is set to block here")
         self.rule, self.where = rule, where
 
 
@@ -86,7 +87,7 @@ def clean(request: Request, policy: Policy, scanner: BodyScanner, placeholders: 
     if not found:
         return Cleaned(request)
     if policy.mode == "block":
-        raise Blocked(found[0].rule, found[0].where)
+        raise Blocked(found[0].rule, found[0].where, len(found) - 1)
     return Cleaned(_with_body(request, replaced(body, found, _masked)), _notes(found, "mask"), secrets=_secrets(found))
 
 

@@ -201,6 +201,36 @@ def _ollama_ended(event: dict[str, Any]) -> Container[Hashable]:
     return EVERY if event.get("error") or flag(event, "done") else NONE
 
 
+# Cohere chat, v2 by content block and tool call, v1 one text; the end is an event of its own
+
+
+def _cohere_kind(event: dict[str, Any]) -> str:
+    return text(event, "type") or text(event, "event_type") or ""
+
+
+def _cohere_pieces(event: dict[str, Any]) -> Iterator[Piece]:
+    at: Path = ("delta", "message")
+    said, index = obj(event, "delta", "message"), count(event, "index") or 0
+    for key in ("thinking", "text"):
+        if text(said, "content", key):
+            yield Piece((*at, "content", key), ("content", index), key)
+    if text(said, "tool_plan"):
+        yield Piece((*at, "tool_plan"), "plan", "plan")
+    if text(said, "tool_calls", "function", "arguments"):
+        yield Piece((*at, "tool_calls", "function", "arguments"), (CALL, index), CALL, "tool_json")
+    if _cohere_kind(event) == "text-generation":
+        yield Piece(("text",), "v1", "text")
+
+
+def _cohere_ended(event: dict[str, Any]) -> Container[Hashable]:
+    kind, index = _cohere_kind(event), count(event, "index") or 0
+    if kind in ("content-end", "tool-call-end"):
+        return {("content" if kind == "content-end" else CALL, index)}
+    if kind == "tool-call-start":
+        return {"plan"}
+    return EVERY if kind in ("message-end", "stream-end", "tool-calls-generation") or event.get("error") else NONE
+
+
 def _no_pieces(event: dict[str, Any]) -> Iterator[Piece]:
     yield from ()
 
@@ -220,6 +250,7 @@ STREAMS: dict[str, StreamDialect] = {
     "gemini.generate": StreamDialect(_gemini_pieces, _gemini_ended),
     "ollama.chat": _OLLAMA,
     "ollama.generate": _OLLAMA,
+    "cohere.chat": StreamDialect(_cohere_pieces, _cohere_ended),
 }
 
 OTHER = StreamDialect(_no_pieces, _never)

@@ -31,6 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from addons.core.redaction.checksums import CHECKS
@@ -123,18 +124,23 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
+_PASSED_OVER = {"path", "tags", "allowlist", "allowlists", "report", "skipReport", "required", "validate"}
+"""Fields of gitleaks that are known and not read by `_TYPES`."""
+
 _TARGETS: dict[str, Target] = {"": "secret", "secret": "secret", "match": "match", "line": "line"}
 
 
 def parse_rules(document: Mapping[str, Any], name: str, lines: Sequence[int] = (), *, native: bool = NATIVE) -> tuple[Rule, ...]:
     """The rules of one file. `name` is what errors call it, `lines` has the line on which each rule begins.
 
-    A rule without a regex tells of files' names only, and is left out. Raises RuleError for the first bad one.
+    A rule that has a path in place of a regex tells of files' names, and is left out. Raises RuleError for the first bad one.
     """
     entries = document.get("rules", [])
     if not isinstance(entries, list):
         raise RuleError(f"{name}: `rules` is no list; write [[rules]]")
     everywhere = _allow_lists(document, f"{name}: the allow-list at the top", native)
+    if not entries and "extend" not in document:
+        raise RuleError(f"{name}: holds no [[rules]]")
     rules = []
     for number, entry in enumerate(entries):
         place = f"{name}:{lines[number]}: " if number < len(lines) else f"{name}: "
@@ -161,7 +167,9 @@ def _rule(entry: Mapping[str, Any], place: str, everywhere: tuple[AllowList, ...
         raise RuleError(f"{place} has both regex and value; write one of them")
     pattern = entry.get("regex") or entry.get("value") or ""
     if not pattern:
-        return None
+        if "path" in entry:
+            return None
+        raise RuleError(f"{place} has no regex")
     kind: Kind = "value" if "value" in entry else "anchored" if entry.get("anchored") else "search"
     rule = Rule(
         id=entry["id"],
@@ -184,6 +192,9 @@ def _rule(entry: Mapping[str, Any], place: str, everywhere: tuple[AllowList, ...
 
 
 def _check_types(entry: Mapping[str, Any], place: str) -> None:
+    for field in entry.keys() - _TYPES.keys() - _PASSED_OVER:
+        meant = get_close_matches(field, _TYPES, 1)
+        raise RuleError(f"{place}: {field} is no field of a rule" + (f"; did you mean {meant[0]}?" if meant else ""))
     for field, (kind, words) in _TYPES.items():
         value = entry.get(field)
         if value is None:

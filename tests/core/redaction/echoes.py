@@ -286,6 +286,40 @@ def ollama_generate_whole(said: Said) -> Answer:
     return Answer("ollama.generate", "application/json; charset=utf-8", (line.rstrip(),))
 
 
+def cohere(said: Said, cut: Cut) -> Answer:
+    """Version 2: a plan, text, two calls."""
+    values: list[Json] = [{"type": "message-start", "id": "m", "delta": {"message": {"role": "assistant"}}}]
+    values += [{"type": "tool-plan-delta", "delta": {"message": {"tool_plan": piece}}} for piece in cut(said.reasoning)]
+    for index, call in enumerate(said.calls):
+        at = {"index": index}
+        first = {"id": f"c{index}", "type": "function", "function": {"name": "f", "arguments": ""}}
+        values.append({"type": "tool-call-start", **at, "delta": {"message": {"tool_calls": first}}})
+        values += [
+            {"type": "tool-call-delta", **at, "delta": {"message": {"tool_calls": {"function": {"arguments": piece}}}}}
+            for piece in cut(_arguments(call))
+        ]
+        values.append({"type": "tool-call-end", **at})
+    values.append({"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}})
+    values += [{"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}} for piece in cut(said.text)]
+    values += [
+        {"type": "content-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL", "usage": _COHERE_USAGE}},
+    ]
+    return Answer("cohere.chat", "text/event-stream", tuple(_sse(*values, named=True)))
+
+
+_COHERE_USAGE: Json = {"tokens": {"input_tokens": 7, "output_tokens": 9}}
+
+
+def cohere_v1(said: Said, cut: Cut) -> Answer:
+    """One text, on lines of JSON; all of it again at the end."""
+    values: list[Json] = [{"event_type": "stream-start", "is_finished": False}]
+    values += [{"event_type": "text-generation", "text": piece, "is_finished": False} for piece in cut(said.text)]
+    response = {"response_id": "r", "text": said.text, "meta": _COHERE_USAGE}
+    values.append({"event_type": "stream-end", "is_finished": True, "finish_reason": "COMPLETE", "response": response})
+    return Answer("cohere.chat", "application/stream+json", tuple(orjson.dumps(value) + b"\n" for value in values))
+
+
 def _whole(api: str, value: Json) -> Answer:
     return Answer(api, "application/json", (json.dumps(value, indent=1).encode(),))
 
@@ -301,6 +335,8 @@ STREAMS: dict[str, Callable[[Said, Cut], Answer]] = {
     "gemini.generate, Code Assist": gemini_assist,
     "ollama.chat": ollama_chat,
     "ollama.generate": ollama_generate,
+    "cohere.chat": cohere,
+    "cohere.chat, version 1": cohere_v1,
 }
 
 WHOLES: dict[str, Callable[[Said], Answer]] = {

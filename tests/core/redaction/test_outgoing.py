@@ -65,8 +65,9 @@ def test_masked() -> None:
 def test_blocked() -> None:
     """Rule and place are told, the secret is not."""
     with pytest.raises(Blocked, match=r"messages\[0\]\.content") as raised:
-        cleaned(chat(f"key {SECRET}"), "block")
+        cleaned(chat(f"key {SECRET} {SECRET}"), "block")
     assert SECRET not in str(raised.value)
+    assert "(and 1 more)" in str(raised.value)
 
 
 def test_swapped_and_back() -> None:

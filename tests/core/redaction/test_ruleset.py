@@ -60,6 +60,9 @@ def test_a_rule_about_paths_only_is_left_out() -> None:
     ("fields", "said"),
     [
         ({"id": ""}, "f:7: rule 1 has no id"),
+        ({"regex": None, "regx": "x"}, "f:7: rule r: regx is no field of a rule; did you mean regex?"),
+        ({"foo": "x"}, "f:7: rule r: foo is no field of a rule"),
+        ({"regex": ""}, "f:7: rule r has no regex"),
         ({"regex": "("}, "f:7: rule r: the regex cannot be used: "),
         ({"regex": "(?<=a)b"}, "f:7: rule r: the regex cannot be used: "),
         ({"regex": 5}, "f:7: rule r: regex is not a text"),
@@ -88,7 +91,10 @@ def test_what_is_wrong_is_said(fields: dict[str, Any], said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("bad", "said"), [({"rules": 5}, "f: `rules` is no list"), ({"rules": [5]}, "f:7: rule 1 is no table")])
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [({}, r"f: holds no \[\[rules\]\]"), ({"rules": 5}, "f: `rules` is no list"), ({"rules": [5]}, "f:7: rule 1 is no table")],
+)
 def test_a_document_of_another_form(bad: dict[str, Any], said: str) -> None:
     """Is refused as well."""
     with pytest.raises(RuleError, match=said):
