@@ -16,6 +16,8 @@ from addons.core.encodings import UndecodableBody, decode, decoder
 from addons.core.redaction.names import is_credential_header, is_credential_parameter
 
 SWITCHING_PROTOCOLS = 101
+JSON_LINES = "application/jsonl"
+"""What the messages of a WebSocket are kept as."""
 STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
 
 

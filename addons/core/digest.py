@@ -27,7 +27,7 @@ from addons.core.call import (
     StoredBody,
     StoredCall,
 )
-from addons.core.captured import Answer, credentials_of, decoded, deltas_ms, header, read_answer, ttft_ms
+from addons.core.captured import JSON_LINES, SWITCHING_PROTOCOLS, Answer, credentials_of, decoded, deltas_ms, header, read_answer, ttft_ms
 from addons.core.conversations import Conversations
 from addons.core.dialects import read_request
 from addons.core.estimating import Estimator
@@ -162,15 +162,18 @@ class Digest:
 
     def _kept(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, Any]:
         """The fields of StoredCall that hold content, masked: bodies, messages, answers."""
-        bodies = [self._body("request", record.request, sent, cleaner)]
+        lines = JSON_LINES if record.status == SWITCHING_PROTOCOLS else None  # a WebSocket's messages: a secret may be cut over several
+        bodies = [self._body("request", record.request, sent, cleaner, lines)]
         if record.status is not None or record.response.headers or record.response.size:
-            bodies.append(self._body("response", record.response, answer.content, cleaner))
+            bodies.append(self._body("response", record.response, answer.content, cleaner, lines))
         asked = cleaner.messages(request.messages, "request.messages", "request.body")
         answers = cleaner.messages(answer.reading.messages, "response.messages", "response.body")
         return {"bodies": tuple(bodies), "messages": (*asked, *answers), "answers": len(answers)}
 
-    def _body(self, kind: Literal["request", "response"], body: CapturedBody, content: bytes, cleaner: Cleaner) -> StoredBody:
-        clean = cleaner.body(content, header(body.headers, "content-type"), f"{kind}.body", body.truncated)
+    def _body(
+        self, kind: Literal["request", "response"], body: CapturedBody, content: bytes, cleaner: Cleaner, content_type: str | None
+    ) -> StoredBody:
+        clean = cleaner.body(content, content_type or header(body.headers, "content-type"), f"{kind}.body", body.truncated)
         return StoredBody(
             kind=kind,
             headers=cleaner.headers(body.headers, f"{kind}.header"),

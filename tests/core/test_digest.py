@@ -320,6 +320,18 @@ def test_answers_are_followed_by_name() -> None:
     assert build(second).row["conversation_id"] == "01A"
 
 
+def test_a_secret_cut_over_messages_of_a_websocket_is_masked() -> None:
+    """In what was sent and in what came: joined, the stored pieces hold nothing."""
+    secret = "gh" + "p_" + "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=36))
+    pieces = [secret[:6], secret[6:20], secret[20:]]
+    lines = b"".join(json.dumps({"type": "response.output_text.delta", "delta": piece}).encode() + b"\n" for piece in pieces)
+    session = CapturedBody(content=lines, size=len(lines))
+    stored = digest()(chat(api="openai.realtime", status=101, request=session, response=session))
+    for kept in stored.bodies:
+        joined = "".join(json.loads(line)["delta"] for line in kept.content.splitlines())
+        assert joined.startswith("***") and len(joined) < 10
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"{", b"[" * 5000, b'{"messages": 5}', b"null", b'"text"', b'{"messages":[{"role":1}]}']
 )
