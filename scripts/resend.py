@@ -10,27 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from addons.config import Config
-from addons.core.attempt import ACCOUNT_HEADERS, strip_parameters
+from addons.core.attempt import strip_parameters
 from addons.core.call import AnswerReading, Headers, SqlValue, StoredBody
 from addons.core.dialects import answer_reader
-from addons.core.redaction.masking import MASK
-from addons.core.redaction.names import is_cookie_header, is_credential_header
+from addons.core.resending import MASKED, is_sent
 
 Call = Mapping[str, SqlValue]
 
-MASKED = MASK.decode()
 REPLAY_HEADER = "X-Turnpike-Replay"
-CONNECTION_HEADERS = frozenset(
-    {
-        "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "priority",  # RFC 9110 §7.6.1
-        "host", "content-length", "accept-encoding",  # made anew
-        "content-encoding",  # bodies are stored decoded
-        "origin", "referer",  # a page's: the proxy refuses those of other origins
-        "x-upstream-name", "x-turnpike-replay",  # said anew
-    }
-)  # fmt: skip
-CONNECTION_PREFIXES = ("proxy-", "sec-fetch-", "sec-websocket-", ":")
-ACCOUNTS = frozenset(name.decode() for name in ACCOUNT_HEADERS)
 
 
 class NotSent(ValueError):
@@ -95,14 +82,8 @@ def _without_masks(path: str) -> str:
 
 def _headers(call_id: str, stored: Headers, extra: Headers) -> Headers:
     given = {name.lower() for name, _ in extra}
-    kept = [(name, value) for name, value in stored if _is_sent(name.lower(), value) and name.lower() not in given]
+    kept = [(name, value) for name, value in stored if is_sent(name, value) and name.lower() not in given]
     return (*kept, *extra, (REPLAY_HEADER, call_id))
-
-
-def _is_sent(name: str, value: str) -> bool:
-    if name in CONNECTION_HEADERS or name.startswith(CONNECTION_PREFIXES) or MASKED in value:
-        return False
-    return not (name in ACCOUNTS or is_credential_header(name) or is_cookie_header(name))
 
 
 def read_answer(api: str, status: int | None, headers: Sequence[tuple[str, str]], content: bytes) -> AnswerReading:

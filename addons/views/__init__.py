@@ -12,6 +12,8 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from addons.views.access import DATABASE
+from addons.views.call_files import body_file, image_file
+from addons.views.call_page import call_page
 from addons.views.cells import render
 
 
@@ -36,4 +38,8 @@ def _traffic(datasette: Any) -> str:
 @hookimpl  # type: ignore[untyped-decorator] # as above
 def register_routes() -> list[tuple[str, Any]]:
     """The pages of ours, all below `/-/llm`: a pattern, and the coroutine that answers."""
-    return []
+    return [
+        (r"/-/llm/call/(?P<call_id>[^/]+)$", call_page),
+        (r"/-/llm/body/(?P<call_id>[^/]+)/(?P<kind>request|response)$", body_file),
+        (r"/-/llm/image/(?P<call_id>[^/]+)/(?P<kind>request|response)/(?P<number>\d{1,6})$", image_file),
+    ]

@@ -37,6 +37,11 @@ async def page(datasette: Any, request: Any, template: str, context: Mapping[str
     return Response.html(html)
 
 
+def missing(text: str, status: int = 404) -> Response:
+    """A plain answer: Datasette's own 404 would send `%` in a path elsewhere."""
+    return Response(f"{text}\n", status=status, headers={"x-content-type-options": "nosniff"}, content_type="text/plain; charset=utf-8")
+
+
 async def _check_permission(datasette: Any, actor: Any) -> None:
     if hasattr(datasette, "ensure_permissions"):  # Datasette 0.65
         await datasette.ensure_permissions(actor, [("view-database", DATABASE), "view-instance"])

@@ -72,22 +72,35 @@ class SaidMessage:
 
 
 def say(
-    asked: Sequence[Message], answered: Sequence[Message] = (), *, image_source: ImageSource | None = None, shown: int = SHOWN_CHARACTERS
+    asked: Sequence[Message],
+    answered: Sequence[Message] = (),
+    *,
+    image_source: ImageSource | None = None,
+    shown: int = SHOWN_CHARACTERS,
+    omit: range = range(0),
 ) -> tuple[SaidMessage, ...]:
-    """The messages of a request followed by those of its answer. `shown`: the most characters of one part."""
+    """The messages of a request followed by those of its answer. `shown`: the most characters of one part; `omit`: positions left out."""
     sides: tuple[tuple[Side, Sequence[Message]], ...] = (("request", asked), ("response", answered))
     made: list[SaidMessage] = []
+    position = 0
     for side, messages in sides:
-        source = _numbered(side, image_source)
+        images = 0
         for message in messages:
-            parts = tuple(_part(part, message.role, shown, source) for part in message.parts)
-            made.append(_message(len(made), message.role, parts, side == "response"))
+            if position not in omit:
+                parts = _parts(message, shown, _numbered(side, images, image_source))
+                made.append(_message(position, message.role, parts, side == "response"))
+            images += sum(part.kind == "image" for part in message.parts)
+            position += 1
     return match_results(made)
 
 
-def _numbered(side: Side, image_source: ImageSource | None) -> Callable[[Part], str | None]:
-    """Asks for each image of a side in order."""
-    numbers = count()
+def _parts(message: Message, shown: int, source: Callable[[Part], str | None]) -> tuple[SaidPart, ...]:
+    return tuple(_part(part, message.role, shown, source) for part in message.parts)
+
+
+def _numbered(side: Side, first: int, image_source: ImageSource | None) -> Callable[[Part], str | None]:
+    """Asks for each image of a message, the first of which is number `first` of its side."""
+    numbers = count(first)
     return lambda part: image_source(side, next(numbers), part) if image_source else None
 
 
@@ -157,9 +170,9 @@ def _readable(part: Part) -> tuple[str, bool]:
     return (text, False) if indented is None else (indented, True)
 
 
-def indent_json(text: str) -> str | None:
+def indent_json(text: str, longest: int = JSON_CHARACTERS) -> str | None:
     """JSON objects and lists, indented; None for all else, and for what is very long."""
-    if len(text) > JSON_CHARACTERS or text.lstrip()[:1] not in ("{", "["):
+    if len(text) > longest or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""What a call's page links: a body as a download, an image out of a body. Both are served so that no browser takes them for a page."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+from urllib.parse import unquote
+
+from datasette.utils.asgi import Response
+
+from addons.core.captured import header
+from addons.storage.database import StoreError
+from addons.storage.reading import read_body, read_messages
+from addons.views.access import missing, read
+from addons.views.curl import body_name
+from addons.views.images import find_image
+from addons.views.said import indent_json
+
+
+async def body_file(datasette: Any, request: Any) -> Response:
+    """The stored bytes of a body as a download, which no browser runs or shows as a page."""
+    call_id, kind = unquote(request.url_vars["call_id"]), request.url_vars["kind"]
+    try:
+        body = await read(datasette, request, lambda connection: read_body(connection, call_id, kind))
+    except StoreError as error:
+        return missing(f"{error}.", 410)
+    if body is None:
+        return missing(f"No {kind} body is stored of call {call_id!r}.")
+    content, plain = body.content, _is_text(body.content)
+    if plain and request.args.get("form") == "pretty":
+        content = (indent_json(content.decode(), longest=len(content)) or content.decode()).encode()
+    headers = {
+        "content-disposition": f'attachment; filename="{body_name(call_id, kind)}"',
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cache-control": "private, no-store",
+    }
+    return Response(content, headers=headers, content_type="text/plain; charset=utf-8" if plain else "application/octet-stream")
+
+
+async def image_file(datasette: Any, request: Any) -> Response:
+    """An image out of a body: PNG, JPEG, GIF or WebP by its own bytes, nothing else."""
+    call_id, kind, number = unquote(request.url_vars["call_id"]), request.url_vars["kind"], int(request.url_vars["number"])
+    try:
+        found = await read(datasette, request, lambda connection: _find(connection, call_id, kind, number))
+    except StoreError as error:
+        return missing(f"{error}.", 410)
+    if found is None:
+        return missing("There is no such image, or it is of a kind that is not shown.")
+    content, media_type = found
+    headers = {
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cross-origin-resource-policy": "same-origin",
+        "cache-control": "private, max-age=3600",  # what is stored of a call never changes
+    }
+    return Response(content, headers=headers, content_type=media_type)
+
+
+def _find(connection: sqlite3.Connection, call_id: str, kind: str, number: int) -> tuple[bytes, str] | None:
+    body = read_body(connection, call_id, kind)
+    if body is None:
+        return None
+    asked, answered = read_messages(connection, call_id)
+    messages = asked if kind == "request" else answered
+    parts = [part for message in messages for part in message.parts if part.kind == "image"]
+    return find_image(body.content, header(body.headers, "content-type"), parts, number)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False

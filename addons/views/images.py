@@ -1,0 +1,92 @@
+"""The images in a stored body: found by what they are, whatever the dialect, and only of kinds that a browser cannot run.
+
+An image stands in JSON as base64 or as a data URL. Its type is read from its own first bytes, never from what the body says of it.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from addons.core.call import Part
+from addons.core.dialects.parts import base64_size
+from addons.core.jsonvalues import parse
+from addons.views.rawbody import event_payloads
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+MEDIA_TYPES = frozenset(kind for _, kind in SIGNATURES)
+STARTS = ("iVBORw0KGg", "/9j/", "R0lGOD", "UklGR")  # the signatures in base64
+MIN_CHARACTERS = 24  # of base64; less holds no image
+HEAD_CHARACTERS = 64
+MAX_DEPTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image still in base64; `size` is its length in bytes, as `parts` has it."""
+
+    encoded: str
+    size: int
+
+
+def is_shown(part: Part) -> bool:
+    """Is there an image of a kind that is shown, as far as its part tells?"""
+    data = part.data or {}
+    declared = data.get("media_type")
+    return part.kind == "image" and bool(data.get("bytes")) and (declared is None or str(declared).lower() in {*MEDIA_TYPES, "image/jpg"})
+
+
+def find_image(content: bytes, content_type: str | None, parts: Sequence[Part], number: int) -> tuple[bytes, str] | None:
+    """(bytes, media type) of the image that is `parts[number]`, all of them the images of this body in order. None: it is not there.
+
+    The order of a body is mostly that of its messages, but a dialect may have its own: images are told apart by their length too.
+    """
+    if not 0 <= number < len(parts):
+        return None
+    wanted = _bytes_of(parts[number])
+    before = sum(_bytes_of(part) == wanted for part in parts[:number])
+    same = [image for image in _all(content, content_type) if image.size == wanted]
+    if not same:
+        return None
+    return decode_image(same[min(before, len(same) - 1)].encoded)
+
+
+def decode_image(encoded: str) -> tuple[bytes, str] | None:
+    """The image and its type by its first bytes; None for what is no image of an allowed type."""
+    try:
+        content = b64decode(encoded)
+    except (binascii.Error, ValueError):
+        return None
+    kind = next((kind for signature, kind in SIGNATURES if content.startswith(signature)), None)
+    if kind == "image/webp" and content[8:12] != b"WEBP":
+        return None
+    return (content, kind) if kind else None
+
+
+def _bytes_of(part: Part) -> object:
+    return (part.data or {}).get("bytes")
+
+
+def _all(content: bytes, content_type: str | None) -> Iterator[Image]:
+    """Every base64 text of a body that begins like an image."""
+    for payload in event_payloads(content, content_type):
+        yield from _within(parse(payload), 0)
+
+
+def _within(value: Any, depth: int) -> Iterator[Image]:
+    if isinstance(value, str):
+        encoded = value.partition(",")[2] if value.startswith("data:") else value
+        if len(encoded) >= MIN_CHARACTERS and encoded.lstrip()[:HEAD_CHARACTERS].startswith(STARTS):
+            yield Image(encoded, base64_size(encoded))
+    elif depth < MAX_DEPTH and isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _within(inner, depth + 1)

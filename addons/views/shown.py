@@ -1,0 +1,44 @@
+"""A row's columns as words beside their labels. What is unknown is shown as a dash, never as 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from addons.views.cells import UNITS
+
+UNKNOWN = "\N{EN DASH}"
+YES_NO = frozenset({"stream", "pinned"})
+
+
+class Fact(NamedTuple):
+    """A label, and the column that it is for."""
+
+    label: str
+    column: str
+
+
+class Shown(NamedTuple):
+    """`text` for people, `exact` the value itself, `column` for ids and tests."""
+
+    label: str
+    column: str
+    text: str
+    exact: Any
+
+
+def facts_of(row: Mapping[str, Any], listed: Sequence[Fact]) -> list[Shown]:
+    """These columns of a row, in this order."""
+    return [Shown(label, column, value_of(row.get(column), column), row.get(column)) for label, column in listed]
+
+
+def value_of(value: object, column: str) -> str:
+    """The value in the unit that its column's name ends with (see `cells.UNITS`)."""
+    if value is None or value == "":
+        return UNKNOWN
+    if column in YES_NO:
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        words = next((words for unit, words in UNITS if unit.search(column)), None)
+        return words(value) if words else str(value)
+    return str(value)
