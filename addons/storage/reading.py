@@ -41,13 +41,18 @@ def read_body(connection: sqlite3.Connection, call_id: str, kind: str) -> Stored
     if row is None:
         return None
     stored_kind, headers, encoding, digest, size, truncated, redacted, segments = row
+    unreadable = f"the {kind} body of call {call_id} cannot be read"
     try:
         content = b"".join(unpack(*segment) for segment in connection.execute(_SEGMENTS, (segments,)))
+        pairs = tuple((name, value) for name, value in json.loads(headers))
+    except sqlite3.OperationalError as error:
+        if "malformed JSON" not in str(error):  # e.g. interrupted
+            raise
+        raise StoreError(f"{unreadable}: its list of segments is damaged") from error
     except (ValueError, TypeError, zstandard.ZstdError) as error:
-        raise StoreError(f"the {kind} body of call {call_id} cannot be read: {type(error).__name__}") from error
+        raise StoreError(f"{unreadable}: {type(error).__name__}") from error
     if sha256(content).hexdigest() != digest:
         raise StoreError(f"the {kind} body of call {call_id} is not what was stored")
-    pairs = tuple((name, value) for name, value in json.loads(headers))
     return StoredBody(stored_kind, pairs, content, encoding, size, bool(truncated), bool(redacted))
 
 

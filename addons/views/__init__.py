@@ -15,6 +15,7 @@ from addons.views.access import DATABASE
 from addons.views.call_files import body_file, image_file
 from addons.views.call_page import call_page
 from addons.views.cells import render
+from addons.views.conversation_page import conversation_page
 
 
 @hookimpl  # type: ignore[untyped-decorator] # pluggy's marker has no types
@@ -40,6 +41,7 @@ def register_routes() -> list[tuple[str, Any]]:
     """The pages of ours, all below `/-/llm`: a pattern, and the coroutine that answers."""
     return [
         (r"/-/llm/call/(?P<call_id>[^/]+)$", call_page),
+        (r"/-/llm/conversation/(?P<conversation_id>[^/]*)$", conversation_page),
         (r"/-/llm/body/(?P<call_id>[^/]+)/(?P<kind>request|response)$", body_file),
         (r"/-/llm/image/(?P<call_id>[^/]+)/(?P<kind>request|response)/(?P<number>\d{1,6})$", image_file),
     ]

@@ -17,8 +17,9 @@ from addons.core.captured import header
 from addons.views.access import missing, page, read
 from addons.views.call_facts import KINDS, CallFacts, read_facts
 from addons.views.cells import duration
+from addons.views.conversation_facts import PAGE_CALLS
 from addons.views.curl import curl_of
-from addons.views.images import is_shown
+from addons.views.images import find_image, is_shown
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
 from addons.views.said import SaidMessage, Side, indent_json, say
@@ -67,7 +68,7 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
         "altered": bool(request and (request.redacted or request.truncated)),
         "around": {name: links.call(found) for name, found in facts.around.items() if found},
         "place": facts.place,
-        "conversation_link": links.conversation(str(row["conversation_id"])),
+        "conversation_link": f"{links.conversation(str(row['conversation_id']), -(-facts.place[0] // PAGE_CALLS))}#call-{facts.place[0]}",
         "original": _original(facts, links),
         "replays": [
             {**replay, "call": links.call(str(replay["id"])), "diff": links.diff(call_id, str(replay["id"]))} for replay in facts.replays
@@ -126,11 +127,19 @@ def _original(facts: CallFacts, links: Links) -> dict[str, Any] | None:
 
 
 def _image_source(facts: CallFacts, links: Links) -> Any:
+    """Addresses for images that can be shown. In a body that is at hand they are looked for first: a page links nothing that is not there."""
     call_id = str(facts.row["id"])
+    sides = {"request": facts.asked, "response": facts.answered}
 
     def source(side: Side, number: int, part: Part) -> str | None:
         body = facts.bodies.get(side)
-        return links.image(call_id, side, number) if body and not body.problem and is_shown(part) else None
+        if body is None or body.problem or body.truncated or not is_shown(part):
+            return None
+        if body.content is not None:
+            parts = [each for message in sides[side] for each in message.parts if each.kind == "image"]
+            if find_image(body.content, header(body.headers, "content-type"), parts, number) is None:
+                return None
+        return links.image(call_id, side, number)
 
     return source
 

@@ -1,0 +1,185 @@
+"""`/-/llm/conversation/<id>`: a whole session once, in order, over the waterfall of its calls.
+
+read_conversation(connection, id, page) ──► ConversationFacts ──► context(facts, links) ──► templates/llm/conversation.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+from urllib.parse import unquote
+
+from datasette.utils.asgi import Response
+
+from addons.core.call import Part
+from addons.views.access import missing, page, read
+from addons.views.cells import duration, money
+from addons.views.conversation_facts import PAGE_CALLS, CallMessages, ConversationFacts, read_conversation
+from addons.views.images import is_shown
+from addons.views.links import Links
+from addons.views.prefixes import Follow, cache_findings
+from addons.views.said import SaidMessage, Side, match_results, say
+from addons.views.shown import UNKNOWN, Fact, facts_of, value_of
+from addons.views.timing import waterfall
+
+SHOWN_CHARACTERS = 6000
+"""Of one part; a call's own page shows more."""
+
+HISTORY = {
+    "start": "begins here",
+    "continues": "",
+    "repeats": "asks the same again",
+    "branches": "a branch: another call went on from there already",
+    "changes": "the history was changed",
+    "rewinds": "goes back in the history",
+    "replaces": "a new history in place of the old one (compacted, or another task)",
+    "unknown": "no messages are stored",
+}
+"""`Follow.kind` as people read it."""
+
+TOTALS: tuple[Fact, ...] = (
+    Fact("calls", "calls"),
+    Fact("not ok", "not_ok"),
+    Fact("input tokens", "input_tokens"),
+    Fact("of them cached", "cache_read_tokens"),
+    Fact("output tokens", "output_tokens"),
+    Fact("cost", "cost_usd"),
+    Fact("first call", "first_at"),
+    Fact("last call", "last_at"),
+)
+
+
+async def conversation_page(datasette: Any, request: Any) -> Response:
+    """The page; 404 for a conversation that is not there. An id may be any text: it is decoded here, `/` included."""
+    conversation_id = unquote(request.url_vars["conversation_id"]) or request.args.get("id") or ""
+    number = request.args.get("page") or "1"
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) < 10**8:
+        return missing(f"page={number!r} is no page: give a whole number from 1.", 400)
+    facts = await read(datasette, request, lambda connection: read_conversation(connection, conversation_id, int(number)))
+    if facts is None:
+        return missing(f"There is no conversation {conversation_id!r} here. Its calls may have been pruned (capture.keep).")
+    return await page(datasette, request, "conversation.html", context(facts, Links(datasette.urls.path)))
+
+
+def context(facts: ConversationFacts, links: Links) -> dict[str, Any]:
+    """The template's values."""
+    calls = _calls(facts, links)
+    for call, messages in zip(calls, _messages(facts, links), strict=True):
+        call["messages"] = messages
+    pages = -(-facts.totals["calls"] // PAGE_CALLS)
+    number = facts.first // PAGE_CALLS + 1
+    return {
+        "title": "Conversation",
+        "conversation_id": facts.conversation_id,
+        "totals": facts_of(facts.totals, TOTALS),
+        "without_cost": facts.totals["without_cost"],
+        "calls": calls,
+        "misses": [call for call in calls if call["cache"].state == "miss"],
+        "changed": [call for call in calls if call["changed_from"] is not None],
+        "page": number,
+        "pages": pages,
+        "earlier": links.conversation(facts.conversation_id, number - 1) if number > 1 else None,
+        "later": links.conversation(facts.conversation_id, number + 1) if number < pages else None,
+        "first": facts.first + 1,
+        "last": facts.first + len(calls),
+        "duration": duration,
+    }
+
+
+def _calls(facts: ConversationFacts, links: Links) -> list[dict[str, Any]]:
+    """A line of the waterfall for each call that is shown."""
+    rows = facts.rows[facts.start :]
+    bars = waterfall([(row["ts_ms"], row["duration_ms"], row["ttft_ms"]) for row in rows])
+    findings = cache_findings(facts.turns, facts.follows)[facts.start :]
+    running = running_sums(facts)
+    return [
+        {
+            "number": facts.first + at + 1,
+            "anchor": f"call-{facts.first + at + 1}",
+            "id": row["id"],
+            "link": links.call(str(row["id"])),
+            "row": row,
+            "model": row["response_model"] or row["served_model"] or row["model"],
+            "input": value_of(row["input_tokens"], "input_tokens"),
+            "output": value_of(row["output_tokens"], "output_tokens"),
+            "cached": value_of(row["cache_read_tokens"], "cache_read_tokens"),
+            "cost": value_of(row["cost_usd"], "cost_usd"),
+            "duration": value_of(row["duration_ms"], "duration_ms"),
+            "first_content": value_of(row["ttft_ms"], "ttft_ms"),
+            "bar": bars[at],
+            "running": running[at],
+            "cache": findings[at],
+            "history": _history(facts, facts.follows[facts.start + at], at),
+            "changed_from": facts.messages[at].changed_from,
+            "hidden": facts.messages[at].hidden,
+            "system_changed": facts.follows[facts.start + at].system_changed,
+            "before": _before(facts, facts.follows[facts.start + at]),
+        }
+        for at, row in enumerate(rows)
+    ]
+
+
+def running_sums(facts: ConversationFacts) -> list[dict[str, str]]:
+    """Cost and tokens up to each shown call, those before the page included. A sum that lacks unknown values begins with `≥`."""
+    rows = facts.rows[facts.start :]
+    costs = list(accumulate((row["cost_usd"] or 0.0 for row in rows), initial=facts.before["cost_usd"] or 0.0))[1:]
+    unknown = list(accumulate((row["cost_usd"] is None for row in rows), initial=facts.before["without_cost"] or 0))[1:]
+    made = []
+    tokens = {name: facts.before[name] or 0 for name in ("input_tokens", "output_tokens")}
+    for at, row in enumerate(rows):
+        for name in tokens:
+            tokens[name] += row[name] or 0
+        none_known = unknown[at] == facts.first + at + 1
+        cost = UNKNOWN if none_known else f"{'≥ ' if unknown[at] else ''}{money(costs[at])}"
+        made.append({"cost": cost, **{name: value_of(count, name) for name, count in tokens.items()}})
+    return made
+
+
+def _before(facts: ConversationFacts, follow: Follow) -> int | None:
+    """The number of the call that it goes on from, where that is not the one just before it in time."""
+    return None if follow.before is None else facts.first - facts.start + follow.before + 1
+
+
+def _history(facts: ConversationFacts, follow: Follow, at: int) -> str:
+    if follow.kind == "start" and facts.first + at > 0:
+        return "begins anew, beside what came before"
+    if follow.kind in ("changes", "rewinds"):
+        return f"{HISTORY[follow.kind]}: {follow.lost_n} of {follow.lost_n + follow.shared_n} messages are not there any more"
+    return HISTORY[follow.kind]
+
+
+def _messages(facts: ConversationFacts, links: Links) -> list[list[SaidMessage]]:
+    """What each shown call brought, each message once; tool results stand at their calls, also where the next call brought them."""
+    seen: set[int] = set()
+    per_call = [_said(facts, at, brought, seen, links) for at, brought in enumerate(facts.messages)]
+    matched = iter(match_results(message for messages in per_call for message in messages))
+    return [[next(matched) for _ in messages] for messages in per_call]
+
+
+def _said(facts: ConversationFacts, at: int, brought: CallMessages, seen: set[int], links: Links) -> list[SaidMessage]:
+    call_id = str(facts.rows[facts.start + at]["id"])
+    source = _image_source(facts, call_id, brought.images_before, links)
+    systems = say([message for _, message in brought.systems], shown=SHOWN_CHARACTERS)
+    asked = say([message for *_, message in brought.asked], image_source=source, shown=SHOWN_CHARACTERS)
+    answered = say((), [message for *_, message in brought.answered], image_source=source, shown=SHOWN_CHARACTERS)
+    ids: Sequence[tuple[int, int, SaidMessage]] = [
+        *((place, found, one) for place, ((found, _), one) in enumerate(zip(brought.systems, systems, strict=True))),
+        *((place, found, one) for (place, found, _), one in list(zip(brought.asked, asked, strict=True))[brought.echo :]),
+        *((place, found, one) for (place, found, _), one in zip(brought.answered, answered, strict=True)),
+    ]
+    made = []
+    for position, found, one in ids:
+        if found not in seen:
+            seen.add(found)
+            made.append(replace(one, position=position, nested=False))
+    return made
+
+
+def _image_source(facts: ConversationFacts, call_id: str, before: int, links: Links) -> Any:
+    def source(side: Side, number: int, part: Part) -> str | None:
+        known = is_shown(part) and (call_id, side) in facts.whole_bodies
+        return links.image(call_id, side, number + (before if side == "request" else 0)) if known else None
+
+    return source
