@@ -42,7 +42,7 @@ async def image_file(datasette: Any, request: Any) -> Response:
     """An image out of a body: PNG, JPEG, GIF or WebP by its own bytes, nothing else."""
     call_id, kind, number = unquote(request.url_vars["call_id"]), request.url_vars["kind"], int(request.url_vars["number"])
     try:
-        found = await read(datasette, request, lambda connection: _find(connection, call_id, kind, number))
+        found = await read(datasette, request, lambda connection: find_stored_image(connection, call_id, kind, number))
     except StoreError as error:
         return missing(f"{error}.", 410)
     if found is None:
@@ -57,7 +57,8 @@ async def image_file(datasette: Any, request: Any) -> Response:
     return Response(content, headers=headers, content_type=media_type)
 
 
-def _find(connection: sqlite3.Connection, call_id: str, kind: str, number: int) -> tuple[bytes, str] | None:
+def find_stored_image(connection: sqlite3.Connection, call_id: str, kind: str, number: int) -> tuple[bytes, str] | None:
+    """(bytes, media type) of an image by its number among those of one side; None: it is not there. Raises StoreError."""
     body = read_body(connection, call_id, kind)
     if body is None:
         return None

@@ -15,10 +15,10 @@ from datasette.utils.asgi import Response
 from addons.core.call import Message, Part
 from addons.core.captured import header
 from addons.views.access import missing, page, read
-from addons.views.call_facts import KINDS, CallFacts, read_facts
+from addons.views.call_facts import KINDS, BodyFacts, CallFacts, read_facts
 from addons.views.cells import duration
 from addons.views.conversation_facts import PAGE_CALLS
-from addons.views.curl import curl_of
+from addons.views.curl import Curl, curl_of
 from addons.views.images import find_image, is_shown
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
@@ -63,7 +63,7 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
         "history": history_end(messages, facts.new_from),
         "omitted": len(omit),
         "bodies": [_body_section(facts, kind, links) for kind in KINDS],
-        "curl": curl_of(row, request.headers if request else (), request.content if request else None),
+        "curl": _curl(row, request),
         "body_link": links.body(call_id, "request") if request and not request.problem else None,
         "altered": bool(request and (request.redacted or request.truncated)),
         "around": {name: links.call(found) for name, found in facts.around.items() if found},
@@ -117,6 +117,12 @@ DETAILS: tuple[Fact, ...] = (
 )
 
 
+def _curl(row: Mapping[str, Any], request: BodyFacts | None) -> Curl | None:
+    if request is None:
+        return curl_of(row, (), None)
+    return curl_of({**row, "request_bytes": request.stored_bytes}, request.headers, request.content)
+
+
 def _original(facts: CallFacts, links: Links) -> dict[str, Any] | None:
     original = facts.row.get("replay_of")
     if not original:
@@ -127,7 +133,7 @@ def _original(facts: CallFacts, links: Links) -> dict[str, Any] | None:
 
 
 def _image_source(facts: CallFacts, links: Links) -> Any:
-    """Addresses for images that can be shown. In a body that is at hand they are looked for first: a page links nothing that is not there."""
+    """Addresses of images that can be shown. In a body that is at hand they are looked for first: nothing is linked that is not there."""
     call_id = str(facts.row["id"])
     sides = {"request": facts.asked, "response": facts.answered}
 

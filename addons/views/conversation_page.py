@@ -20,7 +20,7 @@ from addons.views.conversation_facts import PAGE_CALLS, CallMessages, Conversati
 from addons.views.images import is_shown
 from addons.views.links import Links
 from addons.views.prefixes import Follow, cache_findings
-from addons.views.said import SaidMessage, Side, match_results, say
+from addons.views.said import SaidMessage, Side, match_results, say_apart
 from addons.views.shown import UNKNOWN, Fact, facts_of, value_of
 from addons.views.timing import waterfall
 
@@ -31,8 +31,7 @@ HISTORY = {
     "start": "begins here",
     "continues": "",
     "repeats": "asks the same again",
-    "branches": "a branch: another call went on from there already",
-    "changes": "the history was changed",
+    "changes": "branches off",
     "rewinds": "goes back in the history",
     "replaces": "a new history in place of the old one (compacted, or another task)",
     "unknown": "no messages are stored",
@@ -146,7 +145,7 @@ def _history(facts: ConversationFacts, follow: Follow, at: int) -> str:
     if follow.kind == "start" and facts.first + at > 0:
         return "begins anew, beside what came before"
     if follow.kind in ("changes", "rewinds"):
-        return f"{HISTORY[follow.kind]}: {follow.lost_n} of {follow.lost_n + follow.shared_n} messages are not there any more"
+        return f"{HISTORY[follow.kind]}: {follow.lost_n} of {follow.lost_n + follow.shared_n} messages are not in it"
     return HISTORY[follow.kind]
 
 
@@ -161,9 +160,9 @@ def _messages(facts: ConversationFacts, links: Links) -> list[list[SaidMessage]]
 def _said(facts: ConversationFacts, at: int, brought: CallMessages, seen: set[int], links: Links) -> list[SaidMessage]:
     call_id = str(facts.rows[facts.start + at]["id"])
     source = _image_source(facts, call_id, brought.images_before, links)
-    systems = say([message for _, message in brought.systems], shown=SHOWN_CHARACTERS)
-    asked = say([message for *_, message in brought.asked], image_source=source, shown=SHOWN_CHARACTERS)
-    answered = say((), [message for *_, message in brought.answered], image_source=source, shown=SHOWN_CHARACTERS)
+    systems = say_apart([message for _, message in brought.systems], shown=SHOWN_CHARACTERS)
+    asked = say_apart([message for *_, message in brought.asked], image_source=source, shown=SHOWN_CHARACTERS)
+    answered = say_apart((), [message for *_, message in brought.answered], image_source=source, shown=SHOWN_CHARACTERS)
     ids: Sequence[tuple[int, int, SaidMessage]] = [
         *((place, found, one) for place, ((found, _), one) in enumerate(zip(brought.systems, systems, strict=True))),
         *((place, found, one) for (place, found, _), one in list(zip(brought.asked, asked, strict=True))[brought.echo :]),
@@ -173,7 +172,7 @@ def _said(facts: ConversationFacts, at: int, brought: CallMessages, seen: set[in
     for position, found, one in ids:
         if found not in seen:
             seen.add(found)
-            made.append(replace(one, position=position, nested=False))
+            made.append(replace(one, position=position))
     return made
 
 

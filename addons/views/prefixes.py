@@ -36,7 +36,7 @@ class Turn:
     cache_write_tokens: int | None = None
 
 
-Kind = Literal["start", "continues", "repeats", "branches", "changes", "rewinds", "replaces", "unknown"]
+Kind = Literal["start", "continues", "repeats", "changes", "rewinds", "replaces", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Follow:
     """How a call goes on from another (`before`, its number). `shared`: the last message of both, `shared_n` how many those are;
     `lost_n`: messages of the one before that are not in this one; `new_n`: this one's own.
 
-    start: nothing before it. continues: all of it, and more. repeats: just that. branches: as `continues`, but another call did so already.
-    changes: other messages in place of the last ones. rewinds: without the last ones. replaces: a new history under the same system
+    start: nothing before it. continues: all of it, and more. repeats: just that. changes: other messages in place of the last ones (an
+    edit, or a branch). rewinds: without the last ones. replaces: a new history under the same system
     prompt and model (agents compact theirs so). unknown: no messages are stored.
     """
 
@@ -80,27 +80,24 @@ Identity = tuple[str | None, tuple[int, ...]]
 def follow_all(turns: Sequence[Turn], parents: Parents) -> tuple[Follow, ...]:
     """What each call goes on from, in the order of time."""
     forerunners = _Forerunners(turns, parents)
-    continued: set[int] = set()
     follows: list[Follow] = []
     for number, turn in enumerate(turns):
         before, shared = forerunners.of(turn)
         follow = _follow(turn, before, turns, shared, parents)
-        if follow.kind == "continues" and before is not None:
-            follow = _branching(follow, before in continued)
-            continued.add(before)
         follows.append(follow)
-        forerunners.learn(number, turn)
+        forerunners.learn(number, turn, before, follow.shared_n)
     return tuple(follows)
 
 
 class _Forerunners:
-    """Finds the earlier call that shares most of a call's beginning; of several the latest that brought something after it."""
+    """Finds the earlier call that shares most of a call's beginning; of several the latest."""
 
     def __init__(self, turns: Sequence[Turn], parents: Parents) -> None:
         self._turns = turns
         self._parents = parents
         self._latest: dict[Identity | None, dict[int, int]] = {None: {}}  # None: of any identity
         self._last: dict[Identity, int] = {}
+        self._befores: list[tuple[int | None, int]] = []  # of each call so far: the one that it goes on from, and how much both share
 
     def of(self, turn: Turn) -> tuple[int | None, int | None]:
         """(number of the call, last message that both have). One of the same task goes before another that shares as much: a side task
@@ -109,12 +106,22 @@ class _Forerunners:
         if any_ is not None and _depth(any_, self._parents) > _depth(own, self._parents):
             other = self._latest[None][any_]
             if self._is_same_talk(turn, self._turns[other], any_):
-                return other, any_
+                return self._tip(other, any_, None), any_
         if own is not None:
-            return self._latest[identity_of(turn)][own], own
+            return self._tip(self._latest[identity_of(turn)][own], own, identity_of(turn)), own
         return (None if turn.last is None else self._last.get(identity_of(turn))), None
 
-    def learn(self, number: int, turn: Turn) -> None:
+    def _tip(self, number: int, shared: int, identity: Identity | None) -> int:
+        """The latest of the calls that go on from this one and still have `shared`."""
+        depth, members = _depth(shared, self._parents), {number}
+        for later in range(number + 1, len(self._befores)):
+            before, shared_n = self._befores[later]
+            if before in members and shared_n >= depth and identity in (None, identity_of(self._turns[later])):
+                members.add(later)
+        return max(members)
+
+    def learn(self, number: int, turn: Turn, before: int | None, shared_n: int) -> None:
+        self._befores.append((before, shared_n))
         if turn.last is None:
             return
         self._last[identity_of(turn)] = number
@@ -137,10 +144,6 @@ class _Forerunners:
 
 def identity_of(turn: Turn) -> Identity:
     return turn.model, turn.systems
-
-
-def _branching(follow: Follow, taken: bool) -> Follow:
-    return Follow("branches", follow.before, follow.shared, follow.shared_n, 0, follow.new_n, follow.system_changed) if taken else follow
 
 
 def _follow(turn: Turn, before: int | None, turns: Sequence[Turn], shared: int | None, parents: Parents) -> Follow:
@@ -185,7 +188,7 @@ def cache_findings(turns: Sequence[Turn], follows: Sequence[Follow]) -> tuple[Ca
     return tuple(findings)
 
 
-PASSED_ON = frozenset({"continues", "repeats", "branches"})
+PASSED_ON = frozenset({"continues", "repeats"})
 
 
 def cache_finding(turn: Turn, before: Turn | None, follow: Follow) -> CacheFinding:

@@ -79,7 +79,20 @@ def say(
     shown: int = SHOWN_CHARACTERS,
     omit: range = range(0),
 ) -> tuple[SaidMessage, ...]:
-    """The messages of a request followed by those of its answer. `shown`: the most characters of one part; `omit`: positions left out."""
+    """The messages of a request followed by those of its answer, results at their tool calls. `shown`: the most characters of one part;
+    `omit`: positions left out."""
+    return match_results(say_apart(asked, answered, image_source=image_source, shown=shown, omit=omit))
+
+
+def say_apart(
+    asked: Sequence[Message],
+    answered: Sequence[Message] = (),
+    *,
+    image_source: ImageSource | None = None,
+    shown: int = SHOWN_CHARACTERS,
+    omit: range = range(0),
+) -> tuple[SaidMessage, ...]:
+    """As `say`, with results where they were sent: for messages of several calls, which are matched together (`match_results`)."""
     sides: tuple[tuple[Side, Sequence[Message]], ...] = (("request", asked), ("response", answered))
     made: list[SaidMessage] = []
     position = 0
@@ -91,7 +104,7 @@ def say(
                 made.append(_message(position, message.role, parts, side == "response"))
             images += sum(part.kind == "image" for part in message.parts)
             position += 1
-    return match_results(made)
+    return tuple(made)
 
 
 def _parts(message: Message, shown: int, source: Callable[[Part], str | None]) -> tuple[SaidPart, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from addons.core.call import Message, Part
-from addons.core.conversations import Conversations
+from addons.core.conversations import Conversations, says_same
 
 
 def user(text: str) -> Message:
@@ -134,3 +134,14 @@ def test_odd_content_is_no_error() -> None:
     )
     talks.learn("one", None, [odd], [assistant("b")])
     assert talks.find(None, None, [odd, assistant("b"), user("c")]) == "one"
+
+
+def test_an_answer_that_is_sent_back_says_the_same() -> None:
+    """Without its reasoning, cut otherwise, its arguments spaced otherwise; another text does not."""
+    call = Part("tool_call", '{"a":1}', {"id": "1", "name": "look"})
+    answer = Message("assistant", (Part("reasoning", "hm"), Part("text", "yes"), call))
+    sent = Message("assistant", (Part("text", "yes "), Part("tool_call", '{"a": 1}', {"id": "2", "name": "look"})))
+    assert says_same([sent], [answer])
+    assert says_same([assistant("yes")], [Message("assistant", (Part("text", "y"), Part("text", "es")))])
+    assert not says_same([assistant("yes")], [answer])
+    assert not says_same([assistant("no")], [assistant("yes")])

@@ -17,6 +17,8 @@ DAMAGE = {
     "a segment is gone": "DELETE FROM segments",
     "a segment is another": "UPDATE segments SET codec = 'raw', data = 'other'",
     "the list is short": "UPDATE bodies SET segments = '[]'",
+    "the list is cut": "UPDATE bodies SET segments = '[1'",
+    "the headers are cut": "UPDATE bodies SET headers = '[[1'",
     "a segment is cut": "UPDATE segments SET codec = 'zstd', data = substr(data, 1, 10)",
 }
 

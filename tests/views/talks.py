@@ -119,15 +119,9 @@ def session() -> list[StoredCall]:
 def pictures() -> StoredCall:
     """Two images in the request (one of them in a data URL), one in the streamed answer, and one that is only said to be one."""
     fake = b"<svg onload=alert(1)>" * 4
-    content = {
-        "messages": [
-            {
-                "role": "user",
-                "content": [{"source": {"data": b64encode(PNG).decode()}}, {"url": f"data:image/gif;base64,{b64encode(GIF).decode()}"}],
-            },
-            {"role": "user", "content": [{"source": {"media_type": "image/png", "data": b64encode(fake).decode()}}]},
-        ]
-    }
+    blocks = [{"source": {"data": b64encode(PNG).decode()}}, {"url": f"data:image/gif;base64,{b64encode(GIF).decode()}"}]
+    said_to_be = [{"source": {"media_type": "image/png", "data": b64encode(fake).decode()}}]
+    content = {"messages": [{"role": "user", "content": blocks}, {"role": "user", "content": said_to_be}]}
     event = json.dumps({"inlineData": {"data": b64encode(PNG + b"2").decode()}})
     asked = [
         Message(
@@ -148,10 +142,8 @@ def pictures() -> StoredCall:
     ]
     answer = Message("assistant", (Part("image", None, {"bytes": len(PNG) + 1}),))
     made = call(110, 2000, asked, [answer], conversation_id="pictures")
-    bodies = (
-        body("request", json.dumps(content).encode()),
-        body("response", f"event: part\ndata: {event}\n\n".encode(), "text/event-stream"),
-    )
+    streamed = body("response", f"event: part\ndata: {event}\n\n".encode(), "text/event-stream")
+    bodies = (body("request", json.dumps(content).encode()), streamed)
     return StoredCall(made.row, made.attempts, bodies, made.messages, 1, (1.0, 2.0))
 
 
@@ -184,7 +176,7 @@ def incomplete() -> list[StoredCall]:
     said = [text("user", "hello")]
     answer = [text("assistant", "hi")]
     made = {number: call(number, 4000 + number, said, answer, conversation_id=f"incomplete {number}") for number in range(130, 138)}
-    bare = {"id": call_id(135), "conversation_id": call_id(135)}
+    bare: dict[str, SqlValue] = {"id": call_id(135), "conversation_id": call_id(135)}
     long = json.dumps({"messages": ["x" * 100_000] * 3}).encode()
     cut = (body("request", b'{"messages": [{"role": "us', truncated=True, size=10**7), body("response", b"", size=0))
     return [

@@ -1,0 +1,33 @@
+"""addons/views/shown.py: values as words."""
+
+from __future__ import annotations
+
+import pytest
+
+from addons.views.shown import UNKNOWN, Fact, facts_of, value_of
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "words"),
+    [
+        (None, "cost_usd", UNKNOWN),
+        ("", "tag", UNKNOWN),
+        (0, "input_tokens", "0"),
+        (0.5, "cost_usd", "$0.5000"),
+        (1234.5, "ttft_ms", "1.23 s"),
+        (1, "stream", "yes"),
+        (0, "pinned", "no"),
+        (200, "status", "200"),
+        ("x", "model", "x"),
+        ("text in a number's column", "cost_usd", "text in a number's column"),
+    ],
+)
+def test_values(value: object, column: str, words: str) -> None:
+    """With their units; unknown is not zero."""
+    assert value_of(value, column) == words
+
+
+def test_facts_keep_the_exact_value() -> None:
+    """For the title, beside its label; a column that is missing is unknown."""
+    shown = facts_of({"ttft_ms": 1234.5}, [Fact("first", "ttft_ms"), Fact("cost", "cost_usd")])
+    assert [(one.label, one.text, one.exact) for one in shown] == [("first", "1.23 s", 1234.5), ("cost", UNKNOWN, None)]
