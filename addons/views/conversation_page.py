@@ -27,6 +27,9 @@ from addons.views.timing import waterfall
 SHOWN_CHARACTERS = 6000
 """Of one part; a call's own page shows more."""
 
+PAGE_DIGITS = 8
+"""Of a page's number; longer ones are no numbers of pages."""
+
 HISTORY = {
     "start": "begins here",
     "continues": "",
@@ -54,7 +57,7 @@ async def conversation_page(datasette: Any, request: Any) -> Response:
     """The page; 404 for a conversation that is not there. An id may be any text: it is decoded here, `/` included."""
     conversation_id = unquote(request.url_vars["conversation_id"]) or request.args.get("id") or ""
     number = request.args.get("page") or "1"
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) < 10**8:
+    if not number.isascii() or not number.isdigit() or len(number) > PAGE_DIGITS or int(number) < 1:
         return missing(f"page={number!r} is no page: give a whole number from 1.", 400)
     facts = await read(datasette, request, lambda connection: read_conversation(connection, conversation_id, int(number)))
     if facts is None:

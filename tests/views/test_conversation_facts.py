@@ -32,13 +32,14 @@ def test_each_call_brings_what_is_new(tmp_path: Path) -> None:
     facts = read(path, SESSION)
     brought = facts.messages
     assert [words(one.asked)[one.echo :] for one in brought] == [
-        ["You are an agent. Yo", "Which files are ther"],
-        ["Write a title.", "Which files are ther"],
+        ["Which files are ther"],
+        ["Which files are ther"],
         ['["README.md","router'],
         ["addons = [Scope()]"],
         ["[]", "And now?"],
         ["You are an agent. Yo", "Summary: two files w"],
-    ] or [words(one.asked)[one.echo :] for one in brought]
+    ]
+    assert [[message.parts[0].text for _, message in one.systems] != [] for one in brought] == [True, True, False, False, False, False]
     assert [one.echo for one in brought][2:4] == [1, 1]
     assert [one.changed_from for one in brought] == [None, None, None, None, 3, 1]
     assert [follow.kind for follow in facts.follows] == ["start", "start", "continues", "continues", "changes", "replaces"]
