@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 
 from addons.core.redaction.gathering import Finder, Gathering
-from addons.core.redaction.located import Located, locate, replaced
+from addons.core.redaction.located import Located, apart, locate, replaced
 from addons.core.redaction.memory import Memory, Trace, digests
 from addons.core.redaction.parts import Part, divide
 from addons.core.redaction.paths import paths
@@ -28,6 +28,8 @@ MIN_REMEMBERED_BYTES = 4096
 
 _COMPACT, _INDENTED = b'{"', b"{\n"
 _KEY_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_$@0123456789")
+
+_by_start = attrgetter("start")
 
 _MOST_MISSES = 10_000
 """Strings that end in a brace: with more of them than anybody writes the rest is one segment."""
@@ -64,9 +66,8 @@ class BodyScanner:
         there in part. Does not raise, whatever the bytes are."""
         found = self._find_narrow(body, content_type, where, cut)
         if codec := _wide_codec(body):  # or bytes that only look so: both ways then
-            wide = self._find_wide(body, codec, content_type, where, cut)
-            found += [place for place in wide if all(place.end <= other.start or other.end <= place.start for other in found)]
-            found.sort(key=lambda place: place.start)
+            found += apart(self._find_wide(body, codec, content_type, where, cut), found)
+            found.sort(key=_by_start)
         return found
 
     def _find_narrow(self, body: bytes, content_type: str | None, where: str, cut: bool) -> list[Located]:
@@ -83,12 +84,12 @@ class BodyScanner:
         """UTF-16 and UTF-32: found in UTF-8, and counted back."""
         text = body.decode(codec, "replace")
         narrow = text.encode("utf-8", "replace")
-
-        def wide(offset: int) -> int:
-            return min(len(body), len(narrow[:offset].decode("utf-8", "ignore").encode(codec)))
-
         found = self._find_narrow(narrow, content_type, where, cut)
-        return [replace(place, start=wide(place.start), end=wide(place.end), charset=codec) for place in found]
+        wide = _wide_offsets(narrow, codec, [offset for place in found for offset in (place.start, place.end)])
+        ends = [min(len(body), offset) for offset in wide]
+        return [
+            place._replace(start=start, end=end, charset=codec) for place, start, end in zip(found, ends[::2], ends[1::2], strict=True)
+        ]
 
     def _segments(self, body: bytes, part: Part) -> Iterator[_Segment]:
         memory = self._memory
@@ -182,9 +183,22 @@ def _with_paths(body: bytes, parts: Sequence[Part], found: Sequence[Located]) ->
         if part.kind == "json" and inside:
             spans = [(place.start - part.start, place.end - part.start) for place in inside]
             steps = paths(body[part.start : part.end], spans)
-            inside = [replace(place, where=place.where + step) for place, step in zip(inside, steps, strict=True)]
+            inside = [place._replace(where=place.where + step) for place, step in zip(inside, steps, strict=True)]
         placed += inside
     return placed
+
+
+def _wide_offsets(narrow: bytes, codec: str, offsets: Sequence[int]) -> list[int]:
+    """Offsets in UTF-8, in order, as offsets in another encoding of the same text; one within a character counts as its beginning."""
+    found, at, wide = [], 0, 0
+    for offset in offsets:
+        while offset < len(narrow) and 0x80 <= narrow[offset] < 0xC0:
+            offset -= 1
+        if offset > at:  # each stretch is looked at once
+            wide += len(narrow[at:offset].decode("utf-8").encode(codec))
+            at = offset
+        found.append(wide)
+    return found
 
 
 def _wide_codec(body: bytes) -> str | None:

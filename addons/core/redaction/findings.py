@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A secret at `data[start:end]`, in bytes; `keep_tail` says whether its last characters may be shown."""
 
     start: int
@@ -16,10 +16,15 @@ class Finding:
     keep_tail: bool = True
 
 
+_by_start, _by_end = attrgetter("start"), attrgetter("end")
+
+
 def merge(findings: Iterable[Finding]) -> list[Finding]:
     """Sorted, with overlaps joined under the first one's name: no character of any of them is left over."""
+    ordered = sorted(findings, key=_by_end, reverse=True)
+    ordered.sort(key=_by_start)
     joined: list[Finding] = []
-    for found in sorted(findings, key=lambda f: (f.start, -f.end)):
+    for found in ordered:
         if joined and found.start < joined[-1].end:
             last = joined[-1]
             joined[-1] = Finding(last.start, max(last.end, found.end), last.rule, last.keep_tail and found.keep_tail)

@@ -10,9 +10,9 @@ from typing import Protocol
 from addons.core.redaction.findings import Finding, merge
 from addons.core.redaction.jsonstrings import JsonStrings
 from addons.core.redaction.memory import Trace
-from addons.core.redaction.opaque import in_data_url, is_id, is_sealed
+from addons.core.redaction.opaque import DataUrls, is_id, is_sealed
 from addons.core.redaction.parts import Kind
-from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, place
+from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, placed
 
 MAX_DEPTH = 6
 """JSON in a string in a string …: each level doubles its backslashes, so nobody goes far; what is deeper is read as text."""
@@ -41,6 +41,7 @@ class Gathering:
         self._named: list[Piece] = []
         self._blobs: list[tuple[Piece, int]] = []
         self._owners: dict[int, int] = {}  # by id of a piece
+        self._urls: dict[tuple[int, int], DataUrls] = {}  # in the texts where something was found
 
     def add(self, owner: int, kind: Kind, text: bytes, last: bool = True) -> bool:
         """False where this is no JSON although it should be. A string without an end may only stand in a part's last segment."""
@@ -70,9 +71,9 @@ class Gathering:
         texts: defaultdict[tuple[int, int], list[Finding]] = defaultdict(list)
         pieces = {id(piece): piece for piece in (*self._pieces, *(piece for piece, _ in self._blobs))}
         if self._pieces:
-            for found in self._scanner.find(joined(self._pieces, cut), cut):
-                for piece, index, finding in place(self._pieces, found, self._scanner):
-                    texts[id(piece), index] += self._counting(piece, index, finding)
+            found = self._scanner.find(joined(self._pieces, cut), cut)
+            for piece, index, finding in placed(self._pieces, found, self._scanner):
+                texts[id(piece), index] += self._counting(piece, index, finding)
         for piece, index in self._blobs:
             texts[id(piece), index] += self._scanner.find_exact(_text(piece, index))
         for piece in self._named:
@@ -88,7 +89,10 @@ class Gathering:
         """The finding itself; of a value that is left alone (`opaque.py`) only what is exact in it."""
         value = piece.texts[index]
         key = piece.key(index) if piece.escapes == 1 else None
-        if in_data_url(value, finding.start) or (key is not None and self._is_opaque(key, value)):
+        urls = self._urls.get((id(piece), index))
+        if urls is None:
+            urls = self._urls[id(piece), index] = DataUrls(value)
+        if urls.hold(finding.start) or (key is not None and self._is_opaque(key, value)):
             return self._scanner.find_exact(value)
         return (finding,)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from addons.core.redaction.jsonstrings import escaped, unescaped
 from addons.core.redaction.memory import Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """A secret at `body[start:end]`, as written there: of a JSON string its escaped characters, without the quotes.
 
     `secret` is the decoded value (bytes that are no UTF-8 as surrogate escapes); `where` a path such as
@@ -35,6 +35,16 @@ class Located:
 
     def __repr__(self) -> str:
         return f"Located({self.start}:{self.end} {self.rule} in {self.where})"
+
+
+def apart(more: Sequence[Located], found: Sequence[Located]) -> list[Located]:
+    """Of `more` those that touch nothing that was `found` (in order, without overlap)."""
+    ends, kept = [place.end for place in found], []
+    for place in more:
+        at = bisect_right(ends, place.start)
+        if at == len(found) or found[at].start >= place.end:
+            kept.append(place)
+    return kept
 
 
 def locate(body: bytes, base: int, trace: Trace, where: str) -> Located:

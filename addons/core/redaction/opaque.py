@@ -8,6 +8,7 @@ the place in a dialect: tool arguments are objects of anybody's making, which us
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 MIN_BLOB_BYTES = 256
 """Shorter base64 is read as any text: the scan costs nothing, and a token may be all of it."""
@@ -41,7 +42,7 @@ _IDS = re.compile(rb"(?:[\w.-]*[_-])?[iI][dD]s?|[a-z]\w*I[dD]s?|responseId|tags?
 
 _ONE_TOKEN = re.compile(rb"[A-Za-z0-9+/=_.:~|@\\-]+")
 
-_DATA_URL = re.compile(rb";base64,(?=[A-Za-z0-9+/_-]*\Z)")
+_DATA_URL = re.compile(rb";base64,[A-Za-z0-9+/_-]*+")
 _DATA_URL_HEAD = 160
 
 
@@ -61,9 +62,15 @@ def is_id(key: bytes, value: bytes) -> bool:
     return _IDS.fullmatch(key) is not None and _ONE_TOKEN.fullmatch(value) is not None
 
 
-def in_data_url(text: bytes, start: int) -> bool:
-    """Does what begins at `start` stand in the base64 of a data: URL within a text (an image in Markdown or HTML)?"""
-    comma = text.rfind(b";base64,", 0, start + 1)
-    if comma < 0 or not _DATA_URL.match(text[comma:start]):
-        return False
-    return b"data:" in text[max(0, comma - _DATA_URL_HEAD) : comma]
+class DataUrls:
+    """The base64 of the data: URLs within a text (images in Markdown or HTML). Found once, however often they are asked for."""
+
+    def __init__(self, text: bytes) -> None:
+        urls = [url for url in _DATA_URL.finditer(text) if text.find(b"data:", max(0, url.start() - _DATA_URL_HEAD), url.start()) >= 0]
+        self._begins = [url.start() + len(b";base64,") for url in urls]
+        self._ends = [url.end() for url in urls]
+
+    def hold(self, start: int) -> bool:
+        """Does what begins at `start` stand in one of them?"""
+        at = bisect_right(self._begins, start) - 1
+        return at >= 0 and start <= self._ends[at]

@@ -7,7 +7,6 @@ Policy (mode) ──► clean(request, …) ──► Cleaned: the request as it
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -18,7 +17,7 @@ from addons.core.encodings import UndecodableBody, decode_whole
 from addons.core.redaction.bodies import BodyScanner
 from addons.core.redaction.findings import Finding
 from addons.core.redaction.known import Known
-from addons.core.redaction.located import Located, replaced
+from addons.core.redaction.located import Located, apart, replaced
 from addons.core.redaction.masking import mask
 from addons.core.redaction.placeholders import PlaceholderMap
 from addons.core.redaction.restore_text import Restorable
@@ -119,21 +118,11 @@ def _with_repeats(found: Sequence[Located], known: Sequence[str], body: bytes, c
     if not secrets:
         return list(found)
     again = BodyScanner(Known(secrets, _NoRules())).find(body, content_type, WHERE)
-    return sorted([*found, *_apart(again, found)], key=lambda place: place.start)
+    return sorted([*found, *apart(again, found)], key=lambda place: place.start)
 
 
 def _secrets(found: Sequence[Located]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(place.secret for place in found))
-
-
-def _apart(more: Sequence[Located], found: Sequence[Located]) -> list[Located]:
-    """Of `more`, in order, those that touch nothing that was found."""
-    ends, kept = [place.end for place in found], []
-    for place in more:
-        at = bisect_right(ends, place.start)
-        if at == len(found) or found[at].start >= place.end:
-            kept.append(place)
-    return kept
 
 
 def _notes(found: Sequence[Located], action: Literal["mask", "placeholder"]) -> tuple[RedactionNote, ...]:

@@ -197,18 +197,24 @@ def joined(pieces: Sequence[Piece], cut: bool) -> bytes:
     return b"".join(blocks)
 
 
-def place(pieces: Sequence[Piece], found: Finding, scanner: Scanning) -> Iterator[tuple[Piece, int, Finding]]:
-    """The texts that a finding in the joined text stands in, with its offsets there."""
+def placed(pieces: Sequence[Piece], findings: Sequence[Finding], scanner: Scanning) -> Iterator[tuple[Piece, int, Finding]]:
+    """The texts that findings in the joined text stand in, with their offsets there."""
     begins = [piece.at for piece in pieces]
-    first, last = (max(0, bisect_right(begins, offset) - 1) for offset in (found.start, max(found.start, found.end - 1)))
-    start = found.start - pieces[first].at
-    index = pieces[first].text_at(start)
-    start -= pieces[first].begin(index)
-    end = start + found.end - found.start
-    if end <= len(pieces[first].texts[index]):
-        yield pieces[first], index, Finding(start, end, found.rule, found.keep_tail)
-        return
-    for piece in pieces[first : last + 1]:
+    for found in findings:
+        first = max(0, bisect_right(begins, found.start) - 1)
+        piece = pieces[first]
+        index = piece.text_at(found.start - piece.at)
+        base = piece.at + piece.begin(index)
+        if found.end - base <= len(piece.texts[index]):
+            yield piece, index, Finding(found.start - base, found.end - base, found.rule, found.keep_tail)
+        else:
+            last = max(0, bisect_right(begins, max(found.start, found.end - 1)) - 1)
+            yield from _each(pieces[first : last + 1], found, scanner)
+
+
+def _each(pieces: Sequence[Piece], found: Finding, scanner: Scanning) -> Iterator[tuple[Piece, int, Finding]]:
+    """What is found in each of these texts alone, over which a finding reaches."""
+    for piece in pieces:
         low = piece.text_at(max(0, found.start - piece.at))
         high = piece.text_at(max(0, found.end - 1 - piece.at))
         for index in range(low, min(high, len(piece.texts) - 1) + 1):

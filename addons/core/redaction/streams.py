@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -130,4 +130,4 @@ def _in_leaves(leaves: Sequence[_Leaf], find: Find, written: _Written) -> Iterat
             if texts[number]
         ]
         for piece, span in enumerate(span for span in spans if span):
-            yield replace(found, start=span[0], end=span[1], escapes=found.escapes + 1, piece=piece)
+            yield found._replace(start=span[0], end=span[1], escapes=found.escapes + 1, piece=piece)

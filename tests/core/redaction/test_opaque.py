@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.core.redaction.opaque import in_data_url, is_id, is_media, is_sealed
+from addons.core.redaction.opaque import DataUrls, is_id, is_media, is_sealed
 
 BLOB = b"iVBORw0KGgo" * 40
 
@@ -60,7 +60,10 @@ def test_no_ids(key: bytes) -> None:
 
 
 def test_a_data_url_within_a_text() -> None:
-    """As far as its base64 goes."""
-    text = b"see ![x](data:image/png;base64,AAAA/BBB) and CCCC"
-    assert in_data_url(text, text.index(b"BBB")) and not in_data_url(text, text.index(b"CCCC")) and not in_data_url(text, 1)
-    assert not in_data_url(b"x;base64,AAAA", 10)
+    """As far as its base64 goes; of several each its own; what stands right behind one too, since a finding may begin with its end."""
+    text = b"see ![x](data:image/png;base64,AAAA/BBB) and CCCC, data:;base64,DDDD"
+    urls = DataUrls(text)
+    inside = {at for at in range(len(text) + 1) if urls.hold(at)}
+    first, second = text.index(b"AAAA"), text.index(b"DDDD")
+    assert inside == {*range(first, first + 9), *range(second, second + 5)}
+    assert not DataUrls(b"x;base64,AAAA").hold(10)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from addons.core.redaction.findings import Finding
 from addons.core.redaction.jsonstrings import JsonStrings
-from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, place
+from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, placed
 from tests.core.redaction.planted import Values
 
 NOTHING = Values([])
@@ -25,7 +25,7 @@ def test_every_text_is_found_again(texts: list[list[bytes]], cut: bool) -> None:
             if own:
                 at = piece.at + piece.begin(index)
                 assert text[at : at + len(own)] == own
-                [(found, number, finding)] = place(pieces, Finding(at, at + len(own), "r"), NOTHING)
+                [(found, number, finding)] = placed(pieces, [Finding(at, at + len(own), "r")], NOTHING)
                 assert found is piece and number == index and (finding.start, finding.end) == (0, len(own))
 
 
