@@ -170,7 +170,7 @@ def test_a_fault_sends_nothing(step: str, mode: str, make_journey: MakeJourney, 
     assert SECRET not in str(answered(flow))
 
 
-@pytest.mark.parametrize("where", ["scanner.find", "outgoing.replaced", "placeholders_of"])
+@pytest.mark.parametrize("where", ["scanner.find_in", "outgoing.replaced", "placeholders_of"])
 def test_a_fault_within_sends_nothing(where: str, make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
     """In every step of the cleaning."""
     journey = make_journey(policy("placeholder"))
@@ -178,8 +178,8 @@ def test_a_fault_within_sends_nothing(where: str, make_journey: MakeJourney, mon
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError(SECRET)
 
-    if where == "scanner.find":
-        monkeypatch.setattr(journey.state.outgoing, "find", fail)
+    if where == "scanner.find_in":
+        monkeypatch.setattr(journey.state.outgoing, "find_in", fail)
     elif where == "outgoing.replaced":
         monkeypatch.setattr("addons.core.redaction.outgoing.replaced", fail)
     else:
@@ -210,13 +210,13 @@ async def test_long_bodies_are_looked_at_off_the_loop(make_journey: MakeJourney,
     scanner = journey.state.outgoing
     assert scanner
     looked: list[bool] = []
-    find = scanner.find
+    find = scanner.find_in
 
     def look(*given: Any) -> Any:
         looked.append(threading.current_thread() is threading.main_thread())
         return find(*given)
 
-    monkeypatch.setattr(scanner, "find", look)
+    monkeypatch.setattr(scanner, "find_in", look)
     flow = call(body=chat(f"key {SECRET} " + "word " * OFF_LOOP_BYTES))
     journey.hook("requestheaders", flow)
     ahead = journey.redactor.request(flow)

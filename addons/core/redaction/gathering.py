@@ -12,7 +12,7 @@ from addons.core.redaction.jsonstrings import JsonStrings
 from addons.core.redaction.memory import Trace
 from addons.core.redaction.opaque import DataUrls, is_id, is_sealed
 from addons.core.redaction.parts import Kind
-from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, joined, placed
+from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, TextPiece, joined, placed
 
 MAX_DEPTH = 6
 """JSON in a string in a string …: each level doubles its backslashes, so nobody goes far; what is deeper is read as text."""
@@ -43,19 +43,23 @@ class Gathering:
         self._owners: dict[int, int] = {}  # by id of a piece
         self._urls: dict[tuple[int, int], DataUrls] = {}  # in the texts where something was found
 
-    def add(self, owner: int, kind: Kind, text: bytes, last: bool = True) -> bool:
-        """False where this is no JSON although it should be. A string without an end may only stand in a part's last segment."""
+    def add(self, owner: int, kind: Kind, *texts: bytes, last: bool = True) -> bool:
+        """One text, or several (of JSON or plain text) that are read in one go; to the traces they are one, with a byte between two.
+
+        False where this is no JSON although it should be. A string without an end may only stand at the end of them all, and only in a
+        part's last segment."""
         if kind == "json":
+            text = b"\n".join(texts)
             strings = JsonStrings(text)
-            if not strings.clean or not (strings.closed or last):
+            if not strings.clean or not (strings.closed or last) or (len(texts) > 1 and _reaches_over(strings)):
                 return False
             self._pieces += self._json(owner, JsonPiece(strings), text)
         elif kind == "form":
-            self._pieces += self._form(owner, FormPiece(text))
+            self._pieces += self._form(owner, FormPiece(*texts))
         elif kind == "text":
-            self._pieces.append(self._owned(owner, Piece([text])))
+            self._pieces.append(self._owned(owner, TextPiece(list(texts))))
         else:
-            self._blobs.append((self._owned(owner, Piece([text])), 0))
+            self._blobs += [(self._owned(owner, TextPiece(list(texts))), index) for index in range(len(texts))]
         return True
 
     def add_broken(self, owner: int, text: bytes) -> None:
@@ -64,7 +68,7 @@ class Gathering:
         piece = JsonPiece(JsonStrings(text))
         piece.texts = [decoded if b"\\" in raw else b"" for decoded, raw in zip(piece.decoded, piece.strings.raws, strict=True)]
         self._named.append(piece)
-        self._pieces += [self._owned(owner, piece), self._owned(owner, Piece([text]))]
+        self._pieces += [self._owned(owner, piece), self._owned(owner, TextPiece([text]))]
 
     def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
         """Owner → what was found in its segment, in order and without overlap."""
@@ -135,6 +139,11 @@ class Gathering:
     def _owned(self, owner: int, piece: Piece) -> Piece:
         self._owners[id(piece)] = owner
         return piece
+
+
+def _reaches_over(strings: JsonStrings) -> bool:
+    """Does a string go on in the next of several texts? A line of an event stream has no line end within; what has one is read alone."""
+    return any(b"\n" in raw for raw in strings.raws)
 
 
 def _text(piece: Piece, index: int) -> bytes:

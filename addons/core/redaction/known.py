@@ -27,6 +27,16 @@ class _Builtin:
         return scan_shapes(data)
 
 
+class NoRules:
+    """Finds nothing: where only exact values are looked for."""
+
+    def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]:
+        return ()
+
+    def find_shapes(self, data: bytes) -> Sequence[Finding]:
+        return ()
+
+
 class Known:
     """Finds what `scanner` finds (None: the rules that come with the program), and the exact values."""
 

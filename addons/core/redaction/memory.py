@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MEMORY_BYTES = 4 * 1024 * 1024  # some 20 000 pieces, 40 MB and more of history
 
@@ -39,8 +39,8 @@ class Memory:
 
     def __init__(self, max_bytes: int = MEMORY_BYTES) -> None:
         self._half_bytes = max_bytes // 2
-        self._young: dict[bytes, Traces] = {}
-        self._old: dict[bytes, Traces] = {}
+        self._young: dict[bytes, tuple[Any, ...]] = {}
+        self._old: dict[bytes, tuple[Any, ...]] = {}
         self._traces: list[None] = []  # as long as there are traces in the young generation: lists grow atomically, counters do not
         self._serials = count()
 
@@ -53,18 +53,31 @@ class Memory:
 
     def get(self, key: bytes) -> Traces | None:
         """What was found in a piece, None if it is not known."""
-        found = self._young.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
-            self.put(key, found)
-        return found
+        return self._get(key)
 
     def put(self, key: bytes, traces: Sequence[Trace]) -> None:
-        if len(traces) > _MOST_TRACES:
+        self._put(key, tuple(traces))
+
+    def get_paths(self, key: bytes) -> tuple[str, ...] | None:
+        """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""
+        return self._get(key)
+
+    def put_paths(self, key: bytes, paths: Sequence[str]) -> None:
+        self._put(key, tuple(paths))
+
+    def _get(self, key: bytes) -> tuple[Any, ...] | None:
+        found = self._young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self._put(key, found)
+        return found
+
+    def _put(self, key: bytes, found: tuple[Any, ...]) -> None:
+        if len(found) > _MOST_TRACES:
             return
         young, counted = self._young, self._traces
-        young[key] = tuple(traces)
-        if traces:
-            counted += [None] * len(traces)
+        young[key] = found
+        if found:
+            counted += [None] * len(found)
         if len(young) * _ENTRY_BYTES + len(counted) * _TRACE_BYTES > self._half_bytes:
             self._old, self._young, self._traces = young, {}, []
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
 
 from addons.core.attempt import HeaderFields, Request, content_encoding
 from addons.core.call import RedactionNote
 from addons.core.encodings import UndecodableBody, decode_whole
-from addons.core.redaction.bodies import BodyScanner
-from addons.core.redaction.findings import Finding
-from addons.core.redaction.known import Known
+from addons.core.redaction.bodies import BodyScanner, Divided, divided
 from addons.core.redaction.located import Located, apart, replaced
 from addons.core.redaction.masking import mask
 from addons.core.redaction.placeholders import PlaceholderMap
@@ -80,9 +79,11 @@ def clean(request: Request, policy: Policy, scanner: BodyScanner, placeholders: 
     if request.body == b"":
         return Cleaned(request)
     body, content_type = plain_body(request), _header(request.headers, b"content-type")
-    found = _with_repeats(scanner.find(body, content_type, WHERE), (), body, content_type)
+    content = divided(body, content_type)
+    found = scanner.find_in(content, content_type, WHERE)
     if policy.mode == "placeholder":
-        return _swapped(request, body, found, placeholders(), restore=policy.restore != "off")
+        return _swapped(request, content, found, scanner, placeholders(), restore=policy.restore != "off")
+    found = _with_repeats(found, (), content, scanner)
     if not found:
         return Cleaned(request)
     if policy.mode == "block":
@@ -90,35 +91,33 @@ def clean(request: Request, policy: Policy, scanner: BodyScanner, placeholders: 
     return Cleaned(_with_body(request, replaced(body, found, _masked)), _notes(found, "mask"), secrets=_secrets(found))
 
 
-def _swapped(request: Request, body: bytes, found: Sequence[Located], pairs: PlaceholderMap, *, restore: bool) -> Cleaned:
+def _swapped(
+    request: Request, content: Divided, found: Sequence[Located], scanner: BodyScanner, pairs: PlaceholderMap, *, restore: bool
+) -> Cleaned:
     """What this conversation has swapped before is swapped wherever it stands: an answer may have put it where no rule finds it again."""
     known = pairs.secrets()
-    found = _with_repeats(found, known, body, _header(request.headers, b"content-type"))
+    found = _with_repeats(found, known, content, scanner)
     found = [place for place in found if pairs.secret(place.secret) is None]  # our own placeholders, beside a word like `password`
     restorable = pairs.snapshot() if known and restore else None
     if not found:
+        body = content.body
         return Cleaned(request if restorable is None else _with_body(request, body, answer_plain=True), (), restorable, known)
-    body = replaced(body, found, lambda place: pairs.placeholder(place.secret, place.rule))
+    body = replaced(content.body, found, lambda place: pairs.placeholder(place.secret, place.rule))
     restorable = pairs.snapshot() if restore else None
     sent = _with_body(request, body, answer_plain=restorable is not None)
     return Cleaned(sent, _notes(found, "placeholder"), restorable, pairs.secrets())
 
 
-class _NoRules:
-    def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]:
-        return ()
-
-    def find_shapes(self, data: bytes) -> Sequence[Finding]:
-        return ()
-
-
-def _with_repeats(found: Sequence[Located], known: Sequence[str], body: bytes, content_type: str | None) -> list[Located]:
+def _with_repeats(found: Sequence[Located], known: Sequence[str], content: Divided, scanner: BodyScanner) -> list[Located]:
     """With every other place of these secrets: one that a rule finds beside a word stands elsewhere without it."""
     secrets = list(dict.fromkeys([*_secrets(found), *known]))[:MAX_REPEATED]
     if not secrets:
         return list(found)
-    again = BodyScanner(Known(secrets, _NoRules())).find(body, content_type, WHERE)
-    return sorted([*found, *apart(again, found)], key=lambda place: place.start)
+    again = scanner.for_exact(secrets).find_in(content, None, WHERE)
+    return sorted([*found, *apart(again, found)], key=_by_start)
+
+
+_by_start = attrgetter("start")
 
 
 def _secrets(found: Sequence[Located]) -> tuple[str, ...]:

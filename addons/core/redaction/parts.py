@@ -26,9 +26,11 @@ BOM = b"\xef\xbb\xbf"
 
 _JSON_START = re.compile(rb'\s*+[{\["]')
 _SSE_START = re.compile(rb"(?:data|event|id|retry)?:[^\n]*(?:\n|\Z)")
-_LINE = re.compile(rb"[^\r\n]*+(?:\r\n|[\r\n]|\Z)")
-_DATA_JSON = re.compile(rb'data:[ ]?(?!\s*\[DONE\])(?=\s*[{\["])')
-_NOTHING = re.compile(rb"(?:data: ?\[DONE\])?\s*")
+_DATA_JSON = re.compile(
+    rb"data:(?:(?<=[\r\n]data:)|(?<=\Adata:)|(?<=\A" + BOM + rb"data:))"  # at the beginning of a line; letters first are found faster
+    rb'[ ]?(?![^\S\r\n]*\[DONE\])(?=[^\S\r\n]*[{\["])([^\r\n]*+(?:\r\n|[\r\n]|\Z))'
+)
+_NOTHING = re.compile(rb"\s*+(?:data: ?\[DONE\]\s*+)*+")
 _TEXT_TYPE = re.compile(rb"content-type:\s*(?:text/|application/json)", re.IGNORECASE)
 _BINARY_TYPE = re.compile(rb"content-type:\s*(?:image|audio|video|font)/", re.IGNORECASE)
 _MAX_FORM_PARTS = 10_000
@@ -50,23 +52,16 @@ def divide(body: bytes, content_type: str | None) -> list[Part]:
 
 
 def _event_stream(body: bytes, start: int) -> Iterator[Part]:
-    """The JSON of each data line (WHATWG HTML, "Server-sent events"); other lines that say something, joined where they are neighbours."""
-    text_from: int | None = None
-    while start < len(body):
-        line = _LINE.match(body, start)
-        end = line.end() if line else len(body)
-        data = _DATA_JSON.match(body, start, end)
-        if data or (text_from is None and _NOTHING.fullmatch(body, start, end)):
-            if text_from is not None:
-                yield Part(text_from, start, "text")
-                text_from = None
-            if data:
-                yield Part(data.end(), end, "json")
-        elif text_from is None:
-            text_from = start
-        start = end
-    if text_from is not None:
-        yield Part(text_from, len(body), "text")
+    """The JSON of each data line (WHATWG HTML, "Server-sent events"); what other lines say, joined where they are neighbours."""
+    at = start
+    for data in _DATA_JSON.finditer(body, start):
+        begin, end = data.span()
+        if at < begin and not _NOTHING.fullmatch(body, at, begin):
+            yield Part(at, begin, "text")
+        yield Part(data.start(1), end, "json")
+        at = end
+    if at < len(body) and not _NOTHING.fullmatch(body, at):
+        yield Part(at, len(body), "text")
 
 
 def _boundary(content_type: str) -> bytes | None:

@@ -69,6 +69,17 @@ class Piece:
         return self.begins[index] if self.begins else 0
 
 
+class TextPiece(Piece):
+    """Plain texts, which stand one byte apart in what they were taken from."""
+
+    def __init__(self, texts: list[bytes]) -> None:
+        super().__init__(texts)
+        self._starts = [0, *accumulate(len(text) + 1 for text in texts)]
+
+    def span(self, index: int, start: int, end: int) -> tuple[int, int]:
+        return self._starts[index] + start, self._starts[index] + end
+
+
 class JsonPiece(Piece):
     """The strings of a JSON text. What is not to be scanned here (base64, JSON in a string) is taken out of `texts`, not of `decoded`."""
 

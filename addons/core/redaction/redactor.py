@@ -79,7 +79,7 @@ class Redactor:
         """A content-decoded body; masked JSON stays JSON. `cut`: its end is missing, so a secret may be there in part."""
         notes: Notes = []
         if comes_in_pieces(content, content_type):  # first: of a cut secret the scan of the whole would take one piece for all of it
-            pieces = find_across_events(content, lambda joined: self._bodies.find(joined, None, where))
+            pieces = find_across_events(content, lambda texts: self._bodies.find_each(texts, where))
             content, notes = _masked(content, pieces)
         content, more = _masked(content, self._bodies.find(content, content_type, where, cut))
         return content, notes + more

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,13 +18,15 @@ from addons.core.redaction.jsonstrings import JsonStrings, raw_span
 from addons.core.redaction.located import Located
 from addons.core.redaction.opaque import MIN_BLOB_BYTES, is_media
 
-Find = Callable[[bytes], Sequence[Located]]
+Find = Callable[[Sequence[bytes]], Sequence[Sequence[Located]]]
+"""What stands in each of several texts."""
 
 _STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json")
 
 _STREAM_STARTS = (b"data:", b"event:", b": ", b"[")
 
-_DISCRIMINATORS = ("index", "output_index", "content_index", "summary_index", "item_id")
+_MARKS = ("index", "output_index", "content_index", "summary_index", "item_id")
+_DISCRIMINATORS = frozenset(_MARKS)
 
 _OPAQUE = frozenset(
     (
@@ -36,13 +37,16 @@ _OPAQUE = frozenset(
 """The protocol's own values: joined they mean nothing, and masked they would be ruined."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     """One string of one event: the `number`th of the event's string values, keys not counted."""
 
     event: int
     number: int
     text: bytes
+
+
+_Place = tuple[Any, ...]
+_Places = dict[_Place, list[_Leaf]]
 
 
 def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
@@ -54,13 +58,13 @@ def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
 def find_across_events(content: bytes, find: Find) -> list[Located]:
     """The secrets in joined strings, each as one `Located` per piece of it, in order; lines that hold no JSON are left to others."""
     events = [(start, payload) for start, payload in _payloads(content) if payload.startswith((b"{", b"["))]
-    places: dict[tuple[Any, ...], list[_Leaf]] = {}
+    places: _Places = {}
     for number, (_, payload) in enumerate(events):
-        for count, (place, text) in enumerate(_strings(_parsed(payload), ())):
-            if place is not None:
-                places.setdefault(place, []).append(_Leaf(number, count, text))
+        _sort_in(_parsed(payload), (), number, 0, places)
+    lanes = [(leaves, b"".join(leaf.text for leaf in leaves)) for leaves in places.values() if not _is_media(leaves)]
     written = _Written(events)
-    pieces = [piece for leaves in places.values() for piece in _in_leaves(leaves, find, written)]
+    found = find([text for _, text in lanes])
+    pieces = [piece for (leaves, _), own in zip(lanes, found, strict=True) if own for piece in _in_leaves(leaves, own, written)]
     return sorted(pieces, key=lambda piece: piece.start)
 
 
@@ -81,17 +85,23 @@ def _parsed(payload: bytes) -> Any:
         return None  # a line that was cut, or no JSON: the scan of the whole body sees it
 
 
-def _strings(value: Any, place: tuple[Any, ...] | None) -> Iterator[tuple[tuple[Any, ...] | None, bytes]]:
-    """All string values in the order of the text; without a place where they are not to be joined."""
+def _sort_in(value: Any, place: _Place | None, event: int, count: int, places: _Places) -> int:
+    """Put the string values of an event, of which there were `count` before, to those at the same place; without a place they are only
+    counted. Gives the new count."""
     if isinstance(value, str):
-        yield place, value.encode("utf-8", "surrogatepass")
-    elif isinstance(value, dict):
-        marks = tuple(value[name] for name in _DISCRIMINATORS if isinstance(value.get(name), (int, str)))
+        if place is not None:
+            places.setdefault(place, []).append(_Leaf(event, count, value.encode("utf-8", "surrogatepass")))
+        return count + 1
+    if isinstance(value, dict):
+        if place is not None and not _DISCRIMINATORS.isdisjoint(value):
+            place += tuple(value[name] for name in _MARKS if isinstance(value.get(name), (int, str)))
         for key, child in value.items():
-            yield from _strings(child, None if place is None or key in _OPAQUE else (*place, *marks, key))
+            if isinstance(child, (str, dict, list)):
+                count = _sort_in(child, None if place is None or key in _OPAQUE else (*place, key), event, count, places)
     elif isinstance(value, list):
         for child in value:
-            yield from _strings(child, place)
+            count = _sort_in(child, place, event, count, places)
+    return count
 
 
 class _Written:
@@ -116,12 +126,15 @@ class _Written:
         return base + first, base + last
 
 
-def _in_leaves(leaves: Sequence[_Leaf], find: Find, written: _Written) -> Iterator[Located]:
+def _is_media(leaves: Sequence[_Leaf]) -> bool:
+    """Audio or an image, in pieces."""
+    return any(len(leaf.text) >= MIN_BLOB_BYTES and is_media(None, leaf.text) for leaf in leaves)
+
+
+def _in_leaves(leaves: Sequence[_Leaf], findings: Sequence[Located], written: _Written) -> Iterator[Located]:
     texts = [leaf.text for leaf in leaves]
-    if any(len(text) >= MIN_BLOB_BYTES and is_media(None, text) for text in texts):
-        return  # audio or an image, in pieces
     ends = list(accumulate(map(len, texts)))
-    for found in find(b"".join(texts)):
+    for found in findings:
         numbers = range(bisect_right(ends, found.start), bisect_right(ends, found.end - 1) + 1)
         begins = [ends[number] - len(texts[number]) for number in numbers]
         spans = [

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addons.core.redaction.bodies import MIN_REMEMBERED_BYTES, BodyScanner, Located, replaced
+from addons.core.redaction.bodies import BodyScanner, Located, replaced
 from addons.core.redaction.memory import Memory
+from addons.core.redaction.segments import MIN_REMEMBERED_BYTES
 from tests.core.redaction.planted import Values, token
 
 PLAIN = [token(20, seed) for seed in range(3)]

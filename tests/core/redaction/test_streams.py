@@ -135,7 +135,7 @@ def test_places_in_a_stream() -> None:
     """Each piece of a secret by itself, the first one as what it is, with the strings that it stands in."""
     arguments = json.dumps({"a": SECRET})
     content = WIRES["anthropic"][1]([arguments[:12], arguments[12:]])
-    found = find_across_events(content, lambda text: BodyScanner(Values([SECRET])).find(text, None, "x"))
+    found = find_across_events(content, lambda texts: BodyScanner(Values([SECRET])).find_each(texts, "x"))
     assert [(place.secret, place.escapes, place.piece) for place in found] == [(SECRET, 2, 0), (SECRET, 2, 1)]
     assert b"".join(content[place.start : place.end] for place in found) == SECRET.encode()
 
