@@ -21,7 +21,10 @@ _by_start, _by_end = attrgetter("start"), attrgetter("end")
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:
     """Sorted, with overlaps joined under the first one's name: no character of any of them is left over."""
-    ordered = sorted(findings, key=_by_end, reverse=True)
+    found_all = list(findings)
+    if len(found_all) < 2:
+        return found_all
+    ordered = sorted(found_all, key=_by_end, reverse=True)
     ordered.sort(key=_by_start)
     joined: list[Finding] = []
     for found in ordered:

@@ -10,7 +10,7 @@ from typing import Protocol
 from addons.core.redaction.findings import Finding, merge
 from addons.core.redaction.jsonstrings import JsonStrings
 from addons.core.redaction.memory import Trace
-from addons.core.redaction.opaque import DataUrls, is_id, is_sealed
+from addons.core.redaction.opaque import DataUrls, data_urls, is_id, is_sealed
 from addons.core.redaction.parts import Kind
 from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piece, TextPiece, joined, placed
 
@@ -95,7 +95,7 @@ class Gathering:
         key = piece.key(index) if piece.escapes == 1 else None
         urls = self._urls.get((id(piece), index))
         if urls is None:
-            urls = self._urls[id(piece), index] = DataUrls(value)
+            urls = self._urls[id(piece), index] = data_urls(value)
         if urls.hold(finding.start) or (key is not None and self._is_opaque(key, value)):
             return self._scanner.find_exact(value)
         return (finding,)
@@ -143,7 +143,7 @@ class Gathering:
 
 def _reaches_over(strings: JsonStrings) -> bool:
     """Does a string go on in the next of several texts? A line of an event stream has no line end within; what has one is read alone."""
-    return any(b"\n" in raw for raw in strings.raws)
+    return b"\n" in b"".join(strings.raws)
 
 
 def _text(piece: Piece, index: int) -> bytes:
@@ -161,6 +161,8 @@ def _trace(piece: Piece, index: int, finding: Finding) -> Trace:
 
 def _apart(traces: list[Trace]) -> tuple[Trace, ...]:
     """Sorted; what overlaps (a text that is no JSON is read in two ways) is joined, so that nothing of it is left over."""
+    if len(traces) < 2:
+        return tuple(traces)
     apart: list[Trace] = []
     for trace in sorted(traces, key=lambda trace: (trace.start, -trace.end)):
         if apart and trace.start < apart[-1].end:

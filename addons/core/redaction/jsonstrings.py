@@ -30,6 +30,8 @@ _LITERALS = re.compile(rb"(?:tru|fals|null|NaN|Infinity)*(?:t|tr|f|fa|fal|n|nu|n
 NUMBER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{8,40}(?![0-9.eE+-])")
 """Whole numbers that may be a card, a phone or somebody's exact string; shorter ones are no secret."""
 
+_MIN_DIGITS = 8
+
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[\"\\/bfnrt])")
 _PLAIN = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
 _LONGEST_ESCAPE = 12
@@ -77,10 +79,15 @@ class JsonStrings:
     def numbers(self) -> list[tuple[int, int]]:
         """Spans of the long whole numbers between the strings."""
         starts = [0, *(start + len(raw) + 1 for start, raw in zip(self.starts(), self.raws, strict=True))]
-        return [(at + m.start(), at + m.end()) for at, gap in zip(starts, self.gaps, strict=True) for m in NUMBER.finditer(gap)]
+        return [
+            (at + m.start(), at + m.end())
+            for at, gap in zip(starts, self.gaps, strict=True)
+            if len(gap) >= _MIN_DIGITS
+            for m in NUMBER.finditer(gap)
+        ]
 
     def has_numbers(self) -> bool:
-        return any(len(gap) >= 8 and NUMBER.search(gap) for gap in self.gaps)
+        return any(len(gap) >= _MIN_DIGITS and NUMBER.search(gap) for gap in self.gaps)
 
     def key_of(self, index: int) -> int | None:
         """The index of the key whose value (or array of values) the string is the first of; None for keys and other elements."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -49,14 +50,14 @@ def apart(more: Sequence[Located], found: Sequence[Located]) -> list[Located]:
 
 def locate(body: bytes, base: int, trace: Trace, where: str) -> Located:
     """A trace in the body that it was found in (or in an equal piece of another one), `base` being where that piece begins."""
-    start, end = base + trace.start, base + trace.end
+    start, end, rule, keep_tail, escapes, bare, form = trace
+    start, end = base + start, base + end
     raw = body[start:end]
-    if trace.form:
+    if form:
         raw = unquote_to_bytes(raw.replace(b"+", b" "))
-    for _ in range(trace.escapes):
+    for _ in range(escapes):
         raw = unescaped(raw)
-    secret = raw.decode("utf-8", "surrogateescape")
-    return Located(start, end, secret, trace.rule, where, trace.keep_tail, trace.escapes, trace.bare, trace.form)
+    return Located(start, end, raw.decode("utf-8", "surrogateescape"), rule, where, keep_tail, escapes, bare, form)
 
 
 def replaced(body: bytes, found: Sequence[Located], replacement: Callable[[Located], str]) -> bytes:
@@ -71,7 +72,13 @@ def replaced(body: bytes, found: Sequence[Located], replacement: Callable[[Locat
     return b"".join([*pieces, body[done:]])
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9*_.-]+")
+"""Is the same in JSON and in a form."""
+
+
 def _written(text: str, place: Located) -> bytes:
+    if not place.bare and _PLAIN.fullmatch(text):
+        return text.encode(place.charset)
     if place.bare:
         text = f'"{escaped(text)}"'
     for _ in range(place.escapes):

@@ -29,11 +29,12 @@ _HINT = re.compile(rb"\.\.\.[\x21-\x7e]{0,4}")
 
 def mask(secret: bytes, keep_tail: bool = True) -> bytes:
     """`***abcd` or `***`."""
-    tail = secret[-_TAIL_LENGTH:]
-    escaped = b"\\" in secret[-_TAIL_LENGTH - 6 :] or b"%" in secret[-_TAIL_LENGTH - 2 :]
-    if keep_tail and len(secret) >= _MIN_LENGTH_FOR_TAIL and not escaped and _PLAIN_TAIL.fullmatch(tail):
-        return MASK + tail
-    return MASK
+    if not keep_tail or len(secret) < _MIN_LENGTH_FOR_TAIL:
+        return MASK
+    tail = secret[-_TAIL_LENGTH - 6 :]
+    if b"\\" in tail or b"%" in tail[4:] or not _PLAIN_TAIL.fullmatch(tail, 6):
+        return MASK
+    return MASK + tail[6:]
 
 
 def mask_credential(value: bytes) -> bytes:

@@ -62,6 +62,11 @@ def is_id(key: bytes, value: bytes) -> bool:
     return _IDS.fullmatch(key) is not None and _ONE_TOKEN.fullmatch(value) is not None
 
 
+def data_urls(text: bytes) -> DataUrls:
+    """Those of this text; hardly any text has some."""
+    return DataUrls(text) if b";base64," in text else _NO_URLS
+
+
 class DataUrls:
     """The base64 of the data: URLs within a text (images in Markdown or HTML). Found once, however often they are asked for."""
 
@@ -74,3 +79,6 @@ class DataUrls:
         """Does what begins at `start` stand in one of them?"""
         at = bisect_right(self._begins, start) - 1
         return at >= 0 and start <= self._ends[at]
+
+
+_NO_URLS = DataUrls(b"")

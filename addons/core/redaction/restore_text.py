@@ -20,6 +20,8 @@ MAX_LENGTH = 64
 
 _TEMPLATE = re.compile(r"([G-Z][A-Za-z0-9_-]{2,23})\{([0-9]{1,2})\}")
 _BITS = 5
+_PAIRS = [low + high for high in ALPHABET for low in ALPHABET]
+_PAIR_MASK = 1023  # two characters at a time
 
 
 class Shape:
@@ -45,7 +47,8 @@ class Shape:
 
     def write(self, number: int) -> str:
         """The placeholder of a random number, of which the lowest `5 * size` bits count."""
-        return self.prefix + "".join(ALPHABET[number >> _BITS * place & 31] for place in range(self.size))
+        pairs = [_PAIRS[number >> shift & _PAIR_MASK] for shift in range(0, self.size * _BITS, 2 * _BITS)]
+        return (self.prefix + "".join(pairs))[: self.length]
 
     def __repr__(self) -> str:
         return f"Shape({self.prefix}{{{self.size}}})"

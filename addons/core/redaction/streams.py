@@ -96,7 +96,11 @@ def _sort_in(value: Any, place: _Place | None, event: int, count: int, places: _
         if place is not None and not _DISCRIMINATORS.isdisjoint(value):
             place += tuple(value[name] for name in _MARKS if isinstance(value.get(name), (int, str)))
         for key, child in value.items():
-            if isinstance(child, (str, dict, list)):
+            if isinstance(child, str):  # most are: without a call of its own
+                if place is not None and key not in _OPAQUE:
+                    places.setdefault((*place, key), []).append(_Leaf(event, count, child.encode("utf-8", "surrogatepass")))
+                count += 1
+            elif isinstance(child, (dict, list)):
                 count = _sort_in(child, None if place is None or key in _OPAQUE else (*place, key), event, count, places)
     elif isinstance(value, list):
         for child in value:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from math import log2
 
 from addons.core.redaction.checksums import CHECKS
-from addons.core.redaction.engines import Pattern, compile_pattern
+from addons.core.redaction.engines import compile_test
 from addons.core.redaction.ruleset import AllowList, Rule, Target
 
 NEAR_BYTES = 1000
@@ -27,6 +28,8 @@ _ESCAPED = re.compile(rb"(?:\\[nrtbf]|\\u00[0-9a-fA-F]{2}|%[0-9a-fA-F]{2})\Z")
 
 _N_LOG_N = [n * log2(n) if n else 0.0 for n in range(513)]
 
+_ROUNDING = 1e-9
+
 Spans = tuple[int, int, int, int]
 """Of a match and of the secret in it: start, end, start, end."""
 
@@ -38,6 +41,14 @@ def entropy(value: bytes) -> float:
     if 0 < size < len(_N_LOG_N):
         return log2(size) - sum(map(_N_LOG_N.__getitem__, counts)) / size
     return log2(size) - sum(n * log2(n) for n in counts) / size if size else 0.0
+
+
+@lru_cache(maxsize=4096)
+def least_entropy(size: int, different: int) -> float:
+    """Of `size` bytes of which so many are different, at least: one of them stands in all places that are left. Mostly that is enough,
+    and takes a third of the time."""
+    most = size - different + 1
+    return log2(size) - most * log2(most) / size - _ROUNDING if size else 0.0
 
 
 def stands_alone(data: bytes, start: int, end: int, blob: bool = False) -> bool:
@@ -76,7 +87,7 @@ class Verdict:
         secret = data[start : min(end, start + _MAX_JUDGED_BYTES)]
         if self._digits and len(secret.translate(None, _NOT_DIGITS)) < self._digits:
             return False
-        if self._entropy and entropy(secret) < self._entropy:
+        if self._entropy and least_entropy(len(secret), len(set(secret))) < self._entropy and entropy(secret) < self._entropy:
             return False
         if self._check and not self._check(secret):
             return False
@@ -113,16 +124,16 @@ def _literal(word: str) -> str:
 class _Allowed:
     def __init__(self, allow: AllowList, native: bool) -> None:
         joined = "|".join(f"(?:{pattern})" for pattern in allow.patterns)  # each was compiled when it was read
-        self._pattern: Pattern | None = compile_pattern(joined, native=native) if joined else None
+        self._holds = compile_test(joined, native=native) if joined else None
         self._stopwords = [word.encode() for word in allow.stopwords]
         self._target = allow.target
         self._every = allow.every
 
     def __call__(self, data: bytes, spans: Spans, secret: bytes) -> bool:
         stopped = self._stopwords and any(map(secret.lower().__contains__, self._stopwords))
-        if not self._pattern or (stopped and not self._every) or (self._every and self._stopwords and not stopped):
+        if not self._holds or (stopped and not self._every) or (self._every and self._stopwords and not stopped):
             return bool(stopped)
-        return self._pattern.search(self._targeted(data, spans, secret)) is not None
+        return self._holds(self._targeted(data, spans, secret))
 
     def _targeted(self, data: bytes, spans: Spans, secret: bytes) -> bytes:
         start, end, _, _ = spans
