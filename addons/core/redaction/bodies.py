@@ -48,13 +48,13 @@ class BodyScanner:
     def find(self, body: bytes, content_type: str | None, where: str, cut: bool = False) -> list[Located]:
         """All secrets of a content-decoded body, in order and without overlap. `cut`: its end is missing, so that a secret may stand
         there in part. Does not raise, whatever the bytes are."""
-        return self.find_in(divided(body, content_type), content_type, where, cut)
+        return self.find_in(divided(body, content_type), where, cut)
 
-    def find_in(self, content: Divided, content_type: str | None, where: str, cut: bool = False) -> list[Located]:
+    def find_in(self, content: Divided, where: str, cut: bool = False) -> list[Located]:
         """The same, of a body that is divided already."""
         found = self._find_narrow(content, where, cut)
         if codec := _wide_codec(content.body):  # or bytes that only look so: both ways then
-            found += apart(self._find_wide(content.body, codec, content_type, where, cut), found)
+            found += apart(self._find_wide(content.body, codec, content.content_type, where, cut), found)
             found.sort(key=_by_start)
         return found
 
@@ -68,10 +68,10 @@ class BodyScanner:
             found[number].append(place._replace(start=place.start - base, end=place.end - base))
         return found
 
-    def for_exact(self, secrets: Sequence[str]) -> BodyScanner:
+    def for_exact(self, secrets: Sequence[str], fine: bool = True) -> BodyScanner:
         """One that finds only these values, and remembers where it has seen none or which."""
         values = "\0".join(sorted(secrets)).encode("utf-8", "surrogatepass")
-        return BodyScanner(Known(secrets, NoRules()), self._memory, b"exact:" + sha256(values).digest(), self._fine)
+        return BodyScanner(Known(secrets, NoRules()), self._memory, b"exact:" + sha256(values).digest(), fine)
 
     def _find_narrow(self, content: Divided, where: str, cut: bool) -> list[Located]:
         body, segments = content.body, self._segments(content)

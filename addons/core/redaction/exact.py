@@ -85,7 +85,7 @@ def _json_forms(value: str) -> set[str]:
 
 
 def _html_safe(text: str, characters: str) -> str:
-    return "".join(_HTML_SAFE[c] if c in characters else c for c in text)
+    return text.translate({ord(c): _HTML_SAFE[c] for c in characters})
 
 
 def _lower_percents(text: str) -> str:

@@ -40,8 +40,8 @@ Run = list[Segment]
 class Divided:
     """A body with its parts. Whoever looks through it again, for something else, need not read it again to tell what is in it."""
 
-    def __init__(self, body: bytes, parts: Sequence[Part]) -> None:
-        self.body, self.parts = body, parts
+    def __init__(self, body: bytes, parts: Sequence[Part], content_type: str | None = None) -> None:
+        self.body, self.parts, self.content_type = body, parts, content_type
         self._spans: list[tuple[Part, int, int, bytes | None]] | None = None
 
     def spans(self) -> list[tuple[Part, int, int, bytes | None]]:
@@ -53,7 +53,7 @@ class Divided:
 
 def divided(body: bytes, content_type: str | None) -> Divided:
     """A body by what it is made of."""
-    return Divided(body, divide(body, content_type))
+    return Divided(body, divide(body, content_type), content_type)
 
 
 def divided_each(texts: Sequence[bytes]) -> Divided:

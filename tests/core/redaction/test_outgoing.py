@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -10,8 +11,11 @@ import pytest
 
 from addons.core.attempt import Request
 from addons.core.redaction.bodies import BodyScanner
+from addons.core.redaction.findings import Finding
 from addons.core.redaction.known import Known
+from addons.core.redaction.memory import Memory
 from addons.core.redaction.outgoing import Blocked, Cleaned, Policy, Unreadable, clean
+from addons.core.redaction.paths import paths
 from addons.core.redaction.placeholders import PlaceholderMap, PlaceholderMaps
 from addons.core.redaction.restoring import restore_body
 from addons.rulefiles import make_scanner
@@ -183,6 +187,42 @@ def test_no_false_alarms_by_what_is_known() -> None:
     known.placeholder(SECRET, "rule")
     body = chat("secret=7d904568cee46aa1")
     assert cleaned(body, "placeholder", known).request.body == cleaned(body, "placeholder").request.body
+
+
+def test_a_history_with_a_secret_is_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for its secrets, nor for where else they stand, nor for their places in JSON; what is new is read."""
+    looked: list[int] = []
+
+    class Counting(Known):
+        def find(self, data: bytes, cut: bool = False) -> list[Finding]:
+            looked.append(len(data))
+            return super().find(data, cut)
+
+    monkeypatch.setattr("addons.core.redaction.bodies.Known", Counting)
+
+    def walked(text: bytes, spans: Sequence[tuple[int, int]]) -> list[str]:
+        looked.append(len(text))
+        return paths(text, spans)
+
+    monkeypatch.setattr("addons.core.redaction.bodies.paths", walked)
+    scanner = BodyScanner(Counting((), make_scanner("outgoing")), Memory())
+    turns = [{"role": "user", "content": f"turn {n} " + "word " * 300} for n in range(40)]
+    turns[3]["content"] += f' password = "{SECRET}"'
+    turns[20]["content"] += f" and again {SECRET}"
+    known = pairs()
+
+    def sent(count: int) -> Cleaned:
+        looked.clear()
+        body = orjson.dumps({"model": "m", "messages": turns[:count]})
+        return clean(Request("POST", "https", "x.test", 443, "/", (JSON,), body), Policy("placeholder"), scanner, lambda: known)
+
+    first, whole = sent(39), sum(looked)
+    second = sent(40)
+    assert sum(looked) < whole / 10
+    assert second.notes == first.notes and {note.where for note in first.notes} >= {"request.body.messages[3].content"}
+    assert SECRET.encode() not in (second.request.body or b"")
+    turns[39]["content"] += f" once more {SECRET}"
+    assert "request.body.messages[39].content" in {note.where for note in sent(40).notes}
 
 
 def test_a_repeat_that_is_escaped_is_found() -> None:

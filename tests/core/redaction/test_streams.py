@@ -140,6 +140,25 @@ def test_places_in_a_stream() -> None:
     assert b"".join(content[place.start : place.end] for place in found) == SECRET.encode()
 
 
+@pytest.mark.parametrize("broken", [b'data: {"delta":"', b'data: {"delta":x}', b'data: {"a": "b\\', b"event: \xff", b'data: ["'])
+def test_a_broken_event_hides_no_other(broken: bytes) -> None:
+    """The strings of the events around it are read as they were, whether it comes first, between them or last."""
+    events = [b"data: " + json.dumps({"n": n, "text": f"key {SECRET} end. "}).encode() for n in range(3)]
+    masked = SECRET[-4:].encode()
+    for at in range(4):
+        lines = [*events[:at], broken, *events[at:]]
+        clean, notes = Redactor().body(b"\n\n".join(lines) + b"\n\n", "text/event-stream", "x")
+        assert SECRET.encode() not in clean and broken in clean and clean.count(b"key ***" + masked) == 3
+        assert len(notes) == 3
+
+
+def test_a_cut_event_is_read_to_its_end() -> None:
+    """Also where other lines are read together with others of their kind."""
+    content = b'event: x\ndata: {"delta":"a"}\n\nevent: y\ndata: {"text":"' + SECRET[:30].encode()
+    clean, _ = Redactor().body(content, "text/event-stream", "x", cut=True)
+    assert SECRET[:30].encode() not in clean and clean.startswith(b'event: x\ndata: {"delta":"a"}\n\nevent: y\ndata: {"text":"***')
+
+
 def test_audio_in_pieces_is_left_alone() -> None:
     """Base64 that happens to hold a secret's shape, which a text would be masked for."""
     shape = "AKIA" + "".join(random.Random(3).choices("QRSTUVWXYZ234567", k=16))

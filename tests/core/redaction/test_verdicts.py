@@ -5,10 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons.core.redaction.engines import NATIVE
 from addons.core.redaction.ruleset import AllowList, Rule
-from addons.core.redaction.verdicts import Verdict, entropy, stands_alone
+from addons.core.redaction.verdicts import Verdict, entropy, least_entropy, stands_alone
 
 NATIVES = [False, pytest.param(True, marks=pytest.mark.skipif(not NATIVE, reason="google-re2 is not here"))]
 
@@ -107,3 +109,9 @@ def test_whether_only_the_surroundings_count() -> None:
     assert Verdict(Rule("r", "."), native=False).local
     assert not Verdict(Rule("r", ".", near=("x",)), native=False).local
     assert not Verdict(Rule("r", ".", allow=(AllowList(("x",), target="line"),)), native=False).local
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_entropy_is_never_less_than_its_least(value: bytes) -> None:
+    """So that whoever has enough by the number of different bytes has enough."""
+    assert least_entropy(len(value), len(set(value))) <= entropy(value)
