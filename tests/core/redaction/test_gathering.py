@@ -32,6 +32,8 @@ def test_what_is_no_json_is_refused() -> None:
     assert not gathering.add(0, "json", b'{"a": b}')
     assert not gathering.add(0, "json", b'{"a": "b', last=False)
     assert gathering.add(0, "json", b'{"a": "b', last=True)
+    assert not gathering.add(0, "json", b'{"a":"', b'{"1":"2"}')  # read as one the rest would look like numbers
+    assert gathering.add(0, "json", b'{"a":"3"}', b'{"1":"2"}')
 
 
 def test_a_cut_text_comes_last() -> None:

@@ -150,6 +150,8 @@ def test_a_broken_event_hides_no_other(broken: bytes) -> None:
         clean, notes = Redactor().body(b"\n\n".join(lines) + b"\n\n", "text/event-stream", "x")
         assert SECRET.encode() not in clean and broken in clean and clean.count(b"key ***" + masked) == 3
         assert len(notes) == 3
+        found = BodyScanner(Values([SECRET])).find(b"\n".join(lines), "text/event-stream", "x")  # each line by itself
+        assert [place.secret for place in found] == [SECRET] * 3
 
 
 def test_a_cut_event_is_read_to_its_end() -> None:
