@@ -21,10 +21,10 @@ _MAX_JUDGED_BYTES = 512
 _MAX_LINE_BYTES = 1000
 _NOT_DIGITS = bytes(byte for byte in range(256) if not 48 <= byte <= 57)
 
-_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-_WORD_AFTER = _WORD - frozenset(b"-")
+_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _BLOB = frozenset(b"+/")
-_ESCAPED = re.compile(rb"(?:\\[nrtbf]|\\u00[0-9a-fA-F]{2}|%[0-9a-fA-F]{2})\Z")
+_LEADS = re.compile(rb"(?:\\[nrtbf]|\\u00[0-9a-fA-F]{2}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|=[0-9A-F]{2}|(?:^|[^\w-])-[A-Za-z])\Z")
+"""What may stand right before a word and is no part of it: an escape (JSON, Python, URL, quoted-printable), an option (`-p`)."""
 
 _N_LOG_N = [n * log2(n) if n else 0.0 for n in range(513)]
 
@@ -52,16 +52,17 @@ def least_entropy(size: int, different: int) -> float:
 
 
 def stands_alone(data: bytes, start: int, end: int, blob: bool = False) -> bool:
-    """Is `data[start:end]` no part of a longer word? An escape (`\\n`, `%3D`), whose last character is a letter, may stand before it."""
+    """Is `data[start:end]` no part of a longer word? An escape (`\\n`, `%3D`) or an option (`-p`), whose last character is a letter, may
+    stand before it."""
     if start:
         before = data[start - 1]
-        if before in _WORD and not _ESCAPED.search(data[max(0, start - 6) : start]):
+        if before in _WORD and not _LEADS.search(data[max(0, start - 6) : start]):
             return False
         if blob and before in _BLOB:
             return False
     if end < len(data):
         after = data[end]
-        return after not in _WORD_AFTER and not (blob and after in _BLOB)
+        return after not in _WORD and not (blob and after in _BLOB)
     return True
 
 

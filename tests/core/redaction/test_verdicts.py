@@ -32,7 +32,17 @@ def test_entropy_is_in_bits() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "alone"),
     [
-        *(("", "", True), (" ", " ", True), ("x", "", False), ("", "x", False), ("-", "", False), ("", "-", True), ("\\n", "", True)),
+        *(
+            ("", "", True),
+            (" ", " ", True),
+            ("x", "", False),
+            ("", "x", False),
+            ("-", "", True),
+            ("_", "", False),
+            ("", "-", True),
+            ("\\n", "", True),
+        ),
+        *(("-p", "", True), ("a-p", "", False), ("\\x3d", "", True), ("=3D", "", True)),
         *(("%3D", "", True), ("\\u003d", "", True), ("/", "", True), ("", "/", True)),
     ],
 )
