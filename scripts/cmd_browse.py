@@ -26,7 +26,7 @@ Examples:
 @click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="The captures, other than the configured ones.")
 @click.option("--host", default="127.0.0.1", show_default=True, help=f"Address to listen on; beyond loopback only with {PASSWORD} set.")
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0: the system chooses.")
-@click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the dashboard in the browser.")
 def command(*, config: Path | None, database: Path | None, host: str, port: int, open_browser: bool) -> None:
     """Serves the captures with Datasette, read-only, also while the proxy writes them."""
     password = os.environ.get(PASSWORD) or None
@@ -44,8 +44,8 @@ def command(*, config: Path | None, database: Path | None, host: str, port: int,
         click.echo(f"there was no {path} yet: it was created, empty", err=True)
     with listen(host, port) as listener:
         url = f"http://{bracketed(UNSPECIFIED.get(host, host))}:{listener.getsockname()[1]}/"
-        click.echo(f"{path.name} is at {url}turnpike/traffic (all tables and queries: {url})")
-        if open_browser and not webbrowser.open(f"{url}turnpike/traffic"):
+        click.echo(f"{path.name} is at {url}-/llm (every call: {url}turnpike/traffic, all tables and queries: {url})")
+        if open_browser and not webbrowser.open(f"{url}-/llm"):
             click.echo("no browser could be opened; open the address yourself", err=True)
         serve(datasette, listener, names=(host,), password=password)
 

@@ -107,13 +107,13 @@ def where_to_look(proxy: Proxy, datasette: str | None = None) -> str:
 async def start_both(
     supervisor: Supervisor, proxy: Proxy, database: Path, environment: Mapping[str, str] | None = None, browse_port: int | None = None
 ) -> str:
-    """The proxy and, once that answers (it makes the database), Datasette; returns the page of the calls. Raises Ended."""
+    """The proxy and, once that answers (it makes the database), Datasette; returns the dashboard's address. Raises Ended."""
     await supervisor.start("the proxy", proxy.arguments, environment)
     await supervisor.ready(proxy.address.answers)
     datasette = Address(BROWSE_HOST, free_port(BROWSE_HOST, BROWSE_PORT if browse_port is None else browse_port))
     await supervisor.start("Datasette", browse_arguments(proxy.config, database, datasette), environment)
     await supervisor.ready(lambda: answers_http(datasette.url))
-    return f"{datasette.url}/turnpike/traffic"
+    return f"{datasette.url}/-/llm"
 
 
 def answers_http(url: str) -> bool:

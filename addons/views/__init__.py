@@ -11,7 +11,8 @@ from typing import Any
 from datasette import hookimpl
 from markupsafe import Markup
 
-from addons.views.access import DATABASE
+from addons.views import dashboard
+from addons.views.access import DATABASE, may_see
 from addons.views.call_files import body_file, image_file
 from addons.views.call_page import call_page
 from addons.views.cells import render
@@ -40,8 +41,20 @@ def _traffic(datasette: Any) -> str:
 def register_routes() -> list[tuple[str, Any]]:
     """The pages of ours, all below `/-/llm`: a pattern, and the coroutine that answers."""
     return [
+        (r"/-/llm$", dashboard.show),
+        (r"/-/llm/data$", dashboard.refresh),
         (r"/-/llm/call/(?P<call_id>[^/]+)$", call_page),
         (r"/-/llm/conversation/(?P<conversation_id>[^/]*)$", conversation_page),
         (r"/-/llm/body/(?P<call_id>[^/]+)/(?P<kind>request|response)$", body_file),
         (r"/-/llm/image/(?P<call_id>[^/]+)/(?P<kind>request|response)/(?P<number>\d{1,6})$", image_file),
     ]
+
+
+@hookimpl  # type: ignore[untyped-decorator] # as above
+def menu_links(datasette: Any, actor: Any) -> Any:
+    """The dashboard in Datasette's menu, for those who may see it."""
+
+    async def links() -> list[dict[str, str]]:
+        return [{"href": datasette.urls.path("/-/llm"), "label": "LLM dashboard"}] if await may_see(datasette, actor) else []
+
+    return links

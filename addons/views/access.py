@@ -7,7 +7,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from datasette.utils import sqlite_timelimit
-from datasette.utils.asgi import NotFound, Response
+from datasette.utils.asgi import Forbidden, NotFound, Response
 
 DATABASE = "turnpike"
 
@@ -29,6 +29,17 @@ async def read[T](datasette: Any, request: Any, work: Callable[[Connection], T])
 
     found: T = await datasette.get_database(DATABASE).execute_fn(limited)
     return found
+
+
+async def may_see(datasette: Any, actor: Any) -> bool:
+    """Are there captures, and may this visitor see them?"""
+    if DATABASE not in datasette.databases:
+        return False
+    try:
+        await _check_permission(datasette, actor)
+    except Forbidden:
+        return False
+    return True
 
 
 async def page(datasette: Any, request: Any, template: str, context: Mapping[str, Any]) -> Response:

@@ -34,9 +34,22 @@ def test_it_ends_cleanly_and_soon(tmp_path: Path, number: signal.Signals) -> Non
     """Status 0 and nothing on stderr, with a connection left open."""
     fill(tmp_path / "calls.db", calls=3)
     with Browse(tmp_path / "calls.db") as browse:
-        browse.get("/turnpike/traffic")
+        browse.get("/-/llm")
         assert browse.stop(number) == 0
     assert browse.errors == ""
+
+
+def test_the_dashboard_is_named_first(tmp_path: Path) -> None:
+    """And opened by --open, in whatever browser the user has."""
+    fill(tmp_path / "calls.db", calls=3)
+    opener = tmp_path / "opener"
+    opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    opener.chmod(0o700)
+    with Browse(tmp_path / "calls.db", "--open", env={**os.environ, "BROWSER": f"{opener} %s"}) as browse:
+        assert browse.told.startswith(f"calls.db is at {browse.url}-/llm (")
+        assert f"{browse.url}turnpike/traffic" in browse.told
+        browse.get("/-/llm")
+        assert (tmp_path / "opened").read_text() == f"{browse.url}-/llm\n"
 
 
 def test_a_missing_database_is_made(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def test_browse_runs_both_and_leaves_nothing(tmp_path: Path, config: Path) -> No
     """Datasette serves the captures beside the proxy; Ctrl-C ends both with 0."""
     with run_both(tmp_path, config) as process:
         page = process.line("Datasette  ").split()[-1]
-        assert "traffic" in get(page)
+        assert page.endswith("/-/llm")
+        assert "No calls yet" in get(page)
         assert Address("127.0.0.1", port_of(config)).answers()
         children = process.children()
         assert len(children) == 2
