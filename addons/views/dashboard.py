@@ -21,7 +21,7 @@ from addons.views.figures import Memory, call_ids
 from addons.views.figures import read as read_figures
 from addons.views.filters import COLUMNS, OUTCOMES, RANGES, Problem, Query, parse
 
-COUNTING_S = 1.5
+COUNTING_S = 1.0
 """What is not counted by then is told, and counted at the next look: a page that shows something beats one that waits."""
 
 Found = tuple[Numbers, dict[int, str]]

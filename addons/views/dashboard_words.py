@@ -21,6 +21,8 @@ SLOWEST = 20
 NOT_KNOWN = "\u2013"
 OTHER_MODELS = "other models"
 UNNAMED = "(not known)"
+SHOWN = 60  # characters of a name in a table; a client may call itself anything
+LINKED = 500  # longer names have no link of their own: addresses have limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Numbers:
         """The numbers of what was read."""
         models = charts.by_model(reading.blocks)
         named, series = charts.series_of(models)
-        names = [*map(_name, named), *([OTHER_MODELS] if len(models) > len(named) else [])]
+        names = [*(_name(name)[:LINKED] for name in named), *([OTHER_MODELS] if len(models) > len(named) else [])]
         return cls(
             reading,
             charts.totals(reading.blocks),
@@ -69,11 +71,11 @@ def figures(query: Query, numbers: Numbers, ids: Mapping[int, str], call_url: Ca
         "speeds": [_speed(speed) for speed in numbers.speeds[: charts.ROWS]],
         "stride": reading.stride,
         "endings": [_ending(query, *ending) for ending in charts.endings(blocks)[: charts.ROWS]],
-        "failures": charts.failures(blocks)[: charts.ROWS],
+        "failures": [(way, clipped(upstream), tries) for way, upstream, tries in charts.failures(blocks)[: charts.ROWS]],
         "latest": [_call(call, call_url(call["id"])) for call in reading.latest],
         "slowest": _slowest(numbers, ids, call_url),
         "shown_points": len(numbers.points),
-        "names": reading.names,
+        "names": {name: [known for known in values if len(known) <= LINKED] for name, values in reading.names.items()},
         "elsewhere": None if numbers.totals.calls or reading.newest_ms is None else _elsewhere(query, reading.newest_ms),
     }
 
@@ -81,6 +83,11 @@ def figures(query: Query, numbers: Numbers, ids: Mapping[int, str], call_url: Ca
 def local_time(moment_ms: int) -> str:
     """As `<input type="datetime-local">` has it; with seconds only where there are some."""
     return _iso(moment_ms).removesuffix(":00")
+
+
+def clipped[T: (str, str | None)](name: T) -> T:
+    """A name as it fits a table."""
+    return name if name is None or len(name) <= SHOWN else f"{name[:SHOWN]}…"
 
 
 def _tiles(totals: charts.Totals) -> list[dict[str, Any]]:
@@ -122,7 +129,7 @@ def _charts(span: Span, numbers: Numbers, ids: Mapping[int, str]) -> dict[str, A
         "tokens": [[step.tokens[place] for step in steps] for place in range(len(numbers.names))],
         "ttft": [[step.ttft_p50_ms for step in steps], [step.ttft_p95_ms for step in steps]],
         "speeds": {
-            "models": [_name(speed.model) for speed in speeds],
+            "models": [_name(speed.model)[:LINKED] for speed in speeds],
             "ttft_p50_ms": [speed.ttft_p50_ms for speed in speeds],
             "ttft_p95_ms": [speed.ttft_p95_ms for speed in speeds],
             "tokens_per_s": [speed.tokens_per_s for speed in speeds],
@@ -142,7 +149,7 @@ def _slowest(numbers: Numbers, ids: Mapping[int, str], call_url: Callable[[str],
         {
             "href": call_url(ids[point.rowid]),
             "at": _second(point.ts_ms),
-            "model": numbers.names[point.series],
+            "model": clipped(numbers.names[point.series]),
             "outcome": point.outcome,
             "duration": _ms(point.duration_ms),
         }
@@ -162,8 +169,9 @@ def _plain(value: Any) -> Any:
 def _line(query: Query, name: str, row: charts.Row) -> dict[str, Any]:
     others = f"{row.others:,} others" if row.others else ""
     return {
-        "label": others or _name(row.value),
-        "href": None if row.others else query.narrowed(name, row.value).address(),
+        "label": others or clipped(_name(row.value)),
+        "title": None if others else _name(row.value)[:LINKED],
+        "href": None if row.others or len(row.value or "") > LINKED else query.narrowed(name, row.value).address(),
         "calls": f"{row.calls:,}",
         "tokens": _count(row.tokens),
         "cost": _known(row.cost_usd, money),
@@ -187,7 +195,7 @@ def _step(span: Span, step: charts.Step) -> dict[str, str]:
 
 def _speed(speed: charts.Speed) -> dict[str, str]:
     return {
-        "model": _name(speed.model),
+        "model": clipped(_name(speed.model)),
         "streamed": f"{speed.streamed:,}",
         "ttft_p50": _ms(speed.ttft_p50_ms),
         "ttft_p95": _ms(speed.ttft_p95_ms),
@@ -199,13 +207,14 @@ def _ending(query: Query, outcome: str | None, status: int | None, error_type: s
     narrowed = query.narrowed("outcome", outcome)
     if status is not None and 100 <= status <= 599:
         narrowed = narrowed.narrowed("status", str(status))
-    return {"outcome": outcome, "status": status, "error_type": error_type, "calls": f"{calls:,}", "href": narrowed.address()}
+    return {"outcome": outcome, "status": status, "error_type": clipped(error_type), "calls": f"{calls:,}", "href": narrowed.address()}
 
 
 def _call(call: Mapping[str, Any], href: str) -> dict[str, Any]:
     words = {"input": _count(call["input_tokens"]), "output": _count(call["output_tokens"]), "cost": _known(call["cost_usd"], money)}
     times = {"ttft": _ms(call["ttft_ms"]), "duration": _ms(call["duration_ms"]), "at": str(call["started_at"])[:19].replace("T", " ")}
-    return {**call, **words, **times, "href": href}
+    names = {name: clipped(call.get(name)) for name in ("client", "model", "upstream")}
+    return {**call, **names, **words, **times, "href": href}
 
 
 def _elsewhere(query: Query, newest_ms: int) -> dict[str, str]:

@@ -125,3 +125,18 @@ def test_times_fit_the_fields_of_a_form() -> None:
     """Without seconds where there are none."""
     assert local_time(NOW_MS) == "2026-11-21T10:07:33"
     assert local_time(NOW_MS - 33_000) == "2026-11-21T10:07"
+
+
+def test_a_name_without_end_is_cut() -> None:
+    """In tables and values; it is no link, and no suggestion."""
+    endless = "x" * 1_000_000
+    spend = {"client": (Spend(endless, 1, 1, 1, 1.0, 0),), "project": (), "key": (), "tag": ()}
+    sums = ModelSums(endless, 1, 1, 1, None, None, 1.0, 0, 5.0, 1, NOW_MS, "ok")
+    block = Block(
+        (0, NOW_MS + 1), (sums,), spend, (End("error", None, endless, 1, 1.0, 1, NOW_MS, endless),), (Failure("auth", endless, 1),)
+    )
+    latest = LATEST | TIMES | dict.fromkeys(("client", "model", "upstream"), endless)
+    found = told(blocks=(block,), latest=(latest,), names={"client": (endless, "y")})
+    assert len(json.dumps(found)) < 20_000
+    assert found["spend"]["client"][0]["href"] is None
+    assert found["names"] == {"client": ["y"]}

@@ -59,6 +59,10 @@
     return number === null || number === undefined ? "–" : number.toLocaleString("en-US", { maximumFractionDigits: 1 });
   }
 
+  function short(name) {
+    return name.length > 32 ? `${name.slice(0, 31)}…` : name;
+  }
+
   // ── charts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
   function axis(words, more) {
     return {
@@ -70,9 +74,7 @@
   }
 
   function labelled(text) {
-    // a category axis gives its callback the number of the label
-    const label = (number) => text[number];
-    return axis((value) => (String(label(value) ?? "").length > 24 ? `${label(value).slice(0, 23)}…` : label(value)));
+    return axis((number) => short(text[number] ?? "")); // a category axis gives the number of its label
   }
 
   function common(words, scales, more) {
@@ -90,7 +92,7 @@
   }
 
   function stacked(rows, words) {
-    const datasets = values.series.map((name, number) => ({ label: name, data: rows[number], backgroundColor: colourOf(name) }));
+    const datasets = values.series.map((name, number) => ({ label: short(name), data: rows[number], backgroundColor: colourOf(name) }));
     const scales = { x: { ...labelled(values.labels), stacked: true }, y: axis(words, { stacked: true }) };
     return { type: "bar", data: { labels: values.labels, datasets }, options: common(words, scales) };
   }
@@ -98,13 +100,13 @@
   function lines() {
     const line = (label, data, colour) => ({ label, data, borderColor: css(colour), backgroundColor: css(colour), spanGaps: true, pointRadius: 2 });
     const datasets = [line("p50", values.ttft[0], "--series-1"), line("p95", values.ttft[1], "--series-2")];
-    return { type: "line", data: { labels: values.labels, datasets }, options: common(duration, { x: labelled(values.labels), y: axis(duration) }) };
+    return { type: "line", data: { labels: values.labels, datasets }, options: common(duration, { x: labelled(values.labels), y: axis(duration, { suggestedMax: 100 }) }) };
   }
 
   function bars(sets, words) {
-    const labels = values.speeds.models;
+    const labels = values.speeds.models.map(short);
     const datasets = sets.map(([label, data, colour]) => ({ label, data, backgroundColor: css(colour) }));
-    return { type: "bar", data: { labels, datasets }, options: common(words, { x: axis(words), y: labelled(labels) }, { indexAxis: "y" }) };
+    return { type: "bar", data: { labels, datasets }, options: common(words, { x: axis(words, { suggestedMax: 10 }), y: labelled(labels) }, { indexAxis: "y" }) };
   }
 
   function scatter() {
@@ -115,13 +117,13 @@
       groups.get(name).push({ x, y: Math.max(y, 1), id, outcome, model: values.series[series] });
     }
     const colour = (name) => (scatterBy === "model" ? colourOf(name) : css(OUTCOMES[name] ?? "--series-5"));
-    const datasets = [...groups].map(([label, data]) => ({ label, data, backgroundColor: colour(label), pointRadius: 3, pointHoverRadius: 6 }));
+    const datasets = [...groups].map(([name, data]) => ({ label: short(name), data, backgroundColor: colour(name), pointRadius: 3, pointHoverRadius: 6 }));
     const scales = {
       x: axis(shortTime, { type: "linear", beginAtZero: false, min: values.from_ms, max: values.to_ms }),
       y: axis(duration, { type: "logarithmic", beginAtZero: false }),
     };
     const options = common(duration, scales, { interaction: { mode: "nearest", intersect: true }, onClick: open, onHover: point });
-    options.plugins.tooltip.callbacks.label = ({ raw }) => `${time(raw.x)} UTC · ${raw.model} · ${raw.outcome ?? "–"} · ${duration(raw.y)}`;
+    options.plugins.tooltip.callbacks.label = ({ raw }) => `${time(raw.x)} UTC · ${short(raw.model)} · ${raw.outcome ?? "–"} · ${duration(raw.y)}`;
     return { type: "scatter", data: { datasets }, options };
   }
 
