@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from datasette.utils.asgi import Forbidden, NotFound
 
-from addons.views.access import DATABASE, read
+from addons.views.access import DATABASE, may_see, read
 from addons.views.serving import METADATA, make_datasette
 from tests.views.samples import CALLS, fill
 
@@ -64,6 +64,7 @@ async def test_without_captures(opened: Any) -> None:
     opened.databases = {name: database for name, database in opened.databases.items() if name != DATABASE}
     with pytest.raises(NotFound, match="no captures"):
         await read(opened, VISITOR, count)
+    assert not await may_see(opened, None)
 
 
 async def test_who_may_not(captures: Path, tmp_path: Path) -> None:
@@ -74,6 +75,8 @@ async def test_who_may_not(captures: Path, tmp_path: Path) -> None:
     try:
         with pytest.raises(Forbidden):
             await read(datasette, VISITOR, count)
+        assert (await may_see(datasette, None), await may_see(datasette, {"id": "root"})) == (False, True)
+        assert "LLM dashboard" not in (await datasette.client.get("/")).text
         assert await read(datasette, SimpleNamespace(actor={"id": "root"}), count) == CALLS
     finally:
         close(datasette)
