@@ -17,7 +17,6 @@ from tests.views.support import Browse
 
 START = (
     "/",
-    "/-/llm?range=30d",
     "/turnpike",
     "/turnpike/traffic",
     f"/turnpike/calls/{call_id(4)}",
