@@ -73,8 +73,10 @@
     };
   }
 
-  function labelled(text) {
-    return axis((number) => short(text[number] ?? "")); // a category axis gives the number of its label
+  function labelled(text, autoSkip = true) {
+    const made = axis((number) => short(text[number] ?? "")); // a category axis gives the number of its label
+    made.ticks.autoSkip = autoSkip;
+    return made;
   }
 
   function common(words, scales, more) {
@@ -106,7 +108,7 @@
   function bars(sets, words) {
     const labels = values.speeds.models.map(short);
     const datasets = sets.map(([label, data, colour]) => ({ label, data, backgroundColor: css(colour) }));
-    return { type: "bar", data: { labels, datasets }, options: common(words, { x: axis(words, { suggestedMax: 10 }), y: labelled(labels) }, { indexAxis: "y" }) };
+    return { type: "bar", data: { labels, datasets }, options: common(words, { x: axis(words, { suggestedMax: 10 }), y: labelled(labels, false) }, { indexAxis: "y" }) };
   }
 
   function scatter() {
