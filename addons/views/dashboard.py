@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
 from datasette.utils.asgi import Response
@@ -20,6 +20,7 @@ from addons.views.dashboard_words import Numbers, figures, local_time
 from addons.views.figures import Memory, call_ids
 from addons.views.figures import read as read_figures
 from addons.views.filters import COLUMNS, OUTCOMES, RANGES, Problem, Query, parse
+from addons.views.links import Links
 
 COUNTING_S = 1.0
 """What is not counted by then is told, and counted at the next look: a page that shows something beats one that waits."""
@@ -106,7 +107,7 @@ def _frame(datasette: Any, query: Query, problems: Sequence[Problem]) -> dict[st
 
 def _words(datasette: Any, query: Query, found: Found) -> dict[str, Any]:
     numbers, ids = found
-    return figures(query, numbers, ids, call_url=lambda call_id: datasette.urls.path(f"/-/llm/call/{quote(call_id, safe='')}"))
+    return figures(query, numbers, ids, Links(datasette.urls.path).call)
 
 
 def _live_address(query: Query) -> str:

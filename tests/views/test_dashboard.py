@@ -12,9 +12,10 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from datasette.utils.asgi import Request
 
 from addons.core.call import SqlValue, StoredCall
 from addons.storage.store import Store
@@ -241,54 +242,56 @@ def test_no_inline_code_but_values(browse: Browse) -> None:
         assert HOSTILE not in script and NASTY[0] not in script
 
 
-async def test_captures_that_cannot_be_read_are_told(captures: Path, tmp_path: Path) -> None:
-    """A file of an older schema, opened by Datasette alone: the page says so, and the request answers 503."""
+def test_captures_that_cannot_be_read_are_told(captures: Path, tmp_path: Path) -> None:
+    """A file whose schema is not as it should be: the page says so, and the request answers 503."""
     old = tmp_path / "old.db"
     with closing(sqlite3.connect(captures)) as source, closing(sqlite3.connect(old)) as copy:
         source.backup(copy)
         copy.execute("DROP INDEX calls_dashboard")
-    datasette = make_datasette(old)
-    try:
-        page = await datasette.client.get(f"{PAGE}?{urlencode(WEEK)}")
+    with Browse(old) as browse:
+        page = browse.client.get(PAGE, params=WEEK)
         assert page.status_code == 503
         assert "calls_dashboard" in page.text and 'data-problem="captures"' in page.text
-        data = await datasette.client.get(DATA)
+        data = browse.client.get(DATA)
         assert (data.status_code, "calls_dashboard" in data.json()["error"]) == (503, True)
-    finally:
-        close(datasette)
 
 
-async def test_what_is_not_counted_in_time_is_gone_on_with(captures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page comes all the same and says how far it got; looks that go on reach the whole."""
-    datasette = make_datasette(captures)
-    try:
-        monkeypatch.setattr(dashboard, "COUNTING_S", -1.0)
-        answer = (await datasette.client.get(f"{DATA}?range=7d")).json()
-        assert re.fullmatch(r"1 of \d+", answer["unfinished"])
-        assert (answer["token"], "Counted so far" in answer["html"]) == ("", True)
-        monkeypatch.setattr(dashboard, "COUNTING_S", 60.0)
-        whole = (await datasette.client.get(f"{DATA}?range=7d&seen=")).json()
-        assert (whole["unfinished"], tiles(whole["html"])["calls"]) == ("", CALLS + len(NASTY))
-    finally:
-        close(datasette)
-
-
-async def test_links_keep_the_base_url(captures: Path) -> None:
-    """Behind a proxy that serves Datasette below a path."""
-    datasette = make_datasette(captures)
-    datasette._settings["base_url"] = "/look/"
-    try:
-        html = (await datasette.client.get("/-/llm?range=7d")).text
-        assert 'data-url="/look/-/llm/data"' in html and 'data-call-url="/look/-/llm/call/"' in html
-        assert f'href="/look/-/llm/call/{call_id(CALLS)}"' in html
-        assert 'src="/look/-/static-plugins/turnpike/dashboard.js"' in html
-    finally:
-        close(datasette)
-
-
-def close(datasette: Any) -> None:
-    """Datasette leaves its connections open, which fails tests."""
-    for database in datasette.databases.values():
+@pytest.fixture
+def datasette(captures: Path) -> Iterator[Any]:
+    """In this process; not by its client, which leaves connections open."""
+    made = make_datasette(captures)
+    yield made
+    for database in made.databases.values():
         for connection in database._all_file_connections:
             connection.close()
-    datasette.executor.shutdown()
+    made.executor.shutdown()
+
+
+def asking(address: str) -> Any:
+    """A request as it comes out of Datasette's middleware."""
+    request = Request.fake(address)
+    request.scope["csrftoken"] = str
+    return request
+
+
+async def test_what_is_not_counted_in_time_is_gone_on_with(datasette: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes all the same and says how far it got; looks that go on reach the whole."""
+    await datasette.invoke_startup()
+    request = asking(f"{DATA}?range=7d")
+    monkeypatch.setattr(dashboard, "COUNTING_S", -1.0)
+    answer = json.loads((await dashboard.refresh(datasette, request)).body)
+    assert re.fullmatch(r"1 of \d+", answer["unfinished"])
+    assert (answer["token"], "Counted so far" in answer["html"]) == ("", True)
+    monkeypatch.setattr(dashboard, "COUNTING_S", 60.0)
+    whole = json.loads((await dashboard.refresh(datasette, request)).body)
+    assert (whole["unfinished"], tiles(whole["html"])["calls"]) == ("", CALLS + len(NASTY))
+
+
+async def test_links_keep_the_base_url(datasette: Any) -> None:
+    """Behind a proxy that serves Datasette below a path."""
+    datasette._settings["base_url"] = "/look/"
+    await datasette.invoke_startup()
+    html = (await dashboard.show(datasette, asking(f"{PAGE}?range=7d"))).body
+    assert 'data-url="/look/-/llm/data"' in html and 'data-call-url="/look/-/llm/call/"' in html
+    assert f'href="/look/-/llm/call/{call_id(CALLS)}"' in html
+    assert 'src="/look/-/static-plugins/turnpike/dashboard.js"' in html
