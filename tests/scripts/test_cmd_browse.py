@@ -128,3 +128,22 @@ def test_help_does_not_wait_for_datasette() -> None:
     """`--help` and every refusal come before the slow imports."""
     look = "import sys, scripts.cmd_browse; sys.exit('datasette' in sys.modules or 'uvicorn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_with_pages_open(tmp_path: Path, number: signal.Signals) -> None:
+    """Queries that run and that wait, a page that polls over a kept connection, half a request: none holds it up."""
+    fill(tmp_path / "calls.db", calls=3)
+    with Browse(tmp_path / "calls.db") as browse:
+        assert browse.end_with_pages_open("/turnpike.json", number) == 0
+        browse.stop()
+    assert browse.errors == ""
+
+
+def test_without_a_browser_it_serves_all_the_same(tmp_path: Path) -> None:
+    """`--open` where none can be opened: it says so."""
+    fill(tmp_path / "calls.db", calls=1)
+    with Browse(tmp_path / "calls.db", "--open", env=os.environ | {"BROWSER": "false", "PATH": "/nowhere", "DISPLAY": ""}) as browse:
+        browse.get("/turnpike")
+        browse.stop()
+    assert "open the address yourself" in browse.errors

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
 import httpx
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from scripts.cli import main; main()", "browse"]
+COMMAND = ["-c", "from scripts.cli import main; main()", "browse"]
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
 class Browse:
-    """Serves a database on a port that the system chose; `get` asks it."""
+    """Serves a database on a port that the system chose, by `python`; `get` asks it."""
 
-    def __init__(self, database: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.command = [*COMMAND, "--database", str(database), "--port", "0", *arguments]
+    def __init__(self, database: Path, *arguments: str, env: dict[str, str] | None = None, python: str = sys.executable) -> None:
+        self.command = [python, *COMMAND, "--database", str(database), "--port", "0", *arguments]
         self.env = env
         self.told = ""
         self.errors = ""
@@ -57,3 +62,23 @@ class Browse:
         if self.process.stdout is not None and not self.process.stdout.closed:
             _, self.errors = self.process.communicate(timeout=20)
         return self.process.returncode
+
+    def end_with_pages_open(self, query: str, number: signal.Signals) -> int:
+        """Its exit status with queries that run and that wait for a thread, a kept connection, and half a request.
+
+        `query` is the path where SQL is asked. The queries would take more than five seconds.
+        """
+        self.get("/turnpike/traffic")
+        address = (self.client.base_url.host, self.client.base_url.port or 0)
+        question = f"GET {query}?{urlencode({'sql': ENDLESS})} HTTP/1.1\r\nHost: {address[0]}\r\n\r\n"
+        texts = [*[question] * 6, "GET / HTTP/1.1\r\nHo", ""]
+        opened = [socket.create_connection(address) for _ in texts]
+        try:
+            for connection, text in zip(opened, texts, strict=True):
+                connection.sendall(text.encode())
+            self.get("/-/versions.json")  # needs no thread: it was read after all of the above
+            self.process.send_signal(number)
+            return self.process.wait(timeout=4)
+        finally:
+            for connection in opened:
+                connection.close()
