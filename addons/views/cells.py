@@ -1,7 +1,8 @@
 """One value of the database as a person reads it; what a column holds is told by its name (units stand in names).
 
     ttft_ms 1234.5      → 1.23 s          cost_usd 0.000123 → $0.000123        started_at → 2026-11-21 10:00:00
-    request_bytes 20480 → 20.5 kB         input_tokens 12345 → 12,345          id → a link to the call
+    request_bytes 20480 → 20.5 kB         input_tokens 12345 → 12,345          id → a link to the call's page
+    error_percent 3.14159 → 3.1 %         span_s 90 → 1 min 30 s               replay_of → a link to the original, and to the difference
 
 The exact value is in the cell's title. Everything that comes out of a capture is escaped: it is other people's text.
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from urllib.parse import urlencode
+from math import isfinite
 
 from markupsafe import Markup
 
 from addons.core.ids import is_ulid
+from addons.views.links import Links
 
 SHORT_ID = 8  # of a ULID's 26 characters the last ones differ between calls of one moment
 LABEL_LENGTH = 40
@@ -23,48 +25,64 @@ JSON_PREVIEW = 60
 JSON_MAX = 200_000  # longer JSON is left to Datasette, which cuts it
 EXCERPT_MAX = 2000  # likewise; the texts of a call have 300 characters, but an error message may be anything
 
-CALL_COLUMNS = frozenset({"id", "call_id", "replay_of"})
-JSON_COLUMNS = frozenset({"decision", "headers", "data", "deltas_ms"})
+CALL_COLUMNS = frozenset({"id", "call_id"})
+OUTCOME_COLUMNS = frozenset({"outcome", "original_outcome"})
+JSON_COLUMNS = frozenset({"decision", "headers", "data", "deltas_ms", "segments"})
 TEXT_COLUMNS = frozenset({"prompt", "response", "original_response", "first_prompt", "last_response", "error"})
 _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})")
 
 
-def render(value: object, column: str, *, call_url: Callable[[str], str], traffic_url: str) -> Markup | None:
+def render(value: object, column: str, *, links: Links, row_id: object = None) -> Markup | None:
     """HTML of a cell, None to leave it to Datasette. `value` is as SQLite gives it, or `{"value", "label"}` where Datasette
-    put a foreign key's label beside it."""
+    put a foreign key's label beside it. `row_id` is the id in the row of a `replay_of`."""
     if value is None or value == "":
         return None
+    if column == "replay_of":
+        return original_link(value, row_id, links)
     if column in CALL_COLUMNS:
-        return call_link(value, call_url)
+        return call_link(value, links)
     if column == "conversation_id":
-        return conversation_link(value, traffic_url)
+        return conversation_link(value, links)
     if column in JSON_COLUMNS:
         return folded_json(value)
     if column in TEXT_COLUMNS:
         return excerpt(value)
-    if column == "outcome":
+    if column in OUTCOME_COLUMNS:
         return Markup('<span class="outcome outcome-{0}">{0}</span>').format(value)
     if column.endswith("_at") and isinstance(value, str):
         return moment(value)
     return number(value, column) if isinstance(value, int | float) else None
 
 
-def call_link(value: object, call_url: Callable[[str], str]) -> Markup | None:
+def call_link(value: object, links: Links) -> Markup | None:
     """A link to a call: by its label where there is one, else by the end of its id. None for what is no call id."""
     label = value.get("label") if isinstance(value, dict) else None
-    value = value.get("value") if isinstance(value, dict) else value
-    if not isinstance(value, str) or not is_ulid(value):
+    call_id = _call_id(value)
+    if call_id is None:
         return None
-    text = _clip(str(label), LABEL_LENGTH) if label and label != value else f"…{value[-SHORT_ID:]}"
-    return Markup('<a class="call" href="{}" title="{}">{}</a>').format(call_url(value), value, text)
+    text = _clip(str(label), LABEL_LENGTH) if label and label != call_id else f"…{call_id[-SHORT_ID:]}"
+    return Markup('<a class="call" href="{}" title="{}">{}</a>').format(links.call(call_id), call_id, text)
 
 
-def conversation_link(value: object, traffic_url: str) -> Markup | None:
-    """A link to the calls of a conversation; its id may be any text that a client sent."""
+def original_link(value: object, row_id: object, links: Links) -> Markup | None:
+    """A link to the call that was repeated, and one to what differs."""
+    original, repeated = call_link(value, links), _call_id(row_id)
+    if original is None or repeated is None:
+        return original
+    html = '{} <a class="difference" href="{}" title="the original and this call side by side">diff</a>'
+    return Markup(html).format(original, links.diff(str(_call_id(value)), repeated))
+
+
+def _call_id(value: object) -> str | None:
+    value = value.get("value") if isinstance(value, dict) else value
+    return value if isinstance(value, str) and is_ulid(value) else None
+
+
+def conversation_link(value: object, links: Links) -> Markup | None:
+    """A link to a conversation; its id may be any text that a client sent."""
     if not isinstance(value, str):
         return None
-    query = urlencode({"conversation_id__exact": value, "_sort": "started_at"})
-    return Markup('<a class="conversation" href="{}?{}" title="{}">…{}</a>').format(traffic_url, query, value, value[-SHORT_ID:])
+    return Markup('<a class="conversation" href="{}" title="{}">…{}</a>').format(links.conversation(value), value, value[-SHORT_ID:])
 
 
 def folded_json(value: object) -> Markup | None:
@@ -93,7 +111,7 @@ def moment(value: str) -> Markup | None:
 
 def number(value: float, column: str) -> Markup | None:
     """A number by the unit at the end of its column's name; None where the name has none."""
-    if column == "ts_ms":  # a moment, kept exact for SQL
+    if column == "ts_ms" or not isfinite(value):  # a moment, kept exact for SQL; and 9e999 is a number in SQL
         return None
     words = next((words for unit, words in UNITS if unit.search(column)), None)
     return words and Markup('<span class="number" title="{}">{}</span>').format(value, words(value))
@@ -134,7 +152,8 @@ def _grouped(count: float) -> str:
 UNITS: tuple[tuple[re.Pattern[str], Callable[[float], str]], ...] = (
     (re.compile(r"_ms$"), duration),
     (re.compile(r"_usd$"), money),
-    (re.compile(r"_bytes$"), size),
+    (re.compile(r"_bytes$|^size$"), size),
+    (re.compile(r"_percent$"), lambda percent: f"{percent:,.1f} %"),
     (re.compile(r"_tokens$|^tokens_per_s"), _grouped),
     (re.compile(r"_s$"), lambda seconds: duration(seconds * 1000)),
 )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from addons.views.cells import call_link, duration, excerpt, folded_json, money, render, size
+from addons.views.links import Links
 from tests.views.samples import HOSTILE, call_id
 
-CALL = call_id(35)
+CALL, REPLAY = call_id(35), call_id(36)
+LINKS = Links(lambda path: f"/base{path}")
 
 
-def shown(value: object, column: str) -> str | None:
-    html = render(value, column, call_url=lambda found: f"/turnpike/calls/{found}", traffic_url="/turnpike/traffic")
+def shown(value: object, column: str, row_id: object = None) -> str | None:
+    html = render(value, column, links=LINKS, row_id=row_id)
     return None if html is None else str(html)
 
 
@@ -57,9 +61,15 @@ def test_sizes(count: float, text: str) -> None:
         (90, "span_s", ">1 min 30 s<"),
         ("2026-11-21T10:00:00.123Z", "started_at", ">2026-11-21 10:00:00<"),
         ("error", "outcome", "outcome-error"),
-        (CALL, "id", f'href="/turnpike/calls/{CALL}"'),
+        ("ok", "original_outcome", "outcome-ok"),
+        (20480, "size", ">20.5 kB<"),
+        (3.14159, "error_percent", ">3.1 %<"),
+        ("[1, 2]", "segments", "<details"),
+        (CALL, "id", f'href="/base/-/llm/call/{CALL}"'),
+        (CALL, "call_id", f'href="/base/-/llm/call/{CALL}"'),
         (CALL, "replay_of", f">…{CALL[-8:]}<"),
-        ("a&b", "conversation_id", "?conversation_id__exact=a%26b&amp;_sort=started_at"),
+        ("a&b", "conversation_id", 'href="/base/-/llm/conversation/a%26b"'),
+        ("..", "conversation_id", 'href="/base/-/llm/conversation/?id=.."'),
     ],
 )
 def test_columns_are_told_by_their_names(value: object, column: str, text: str) -> None:
@@ -78,6 +88,8 @@ def test_columns_are_told_by_their_names(value: object, column: str, text: str) 
         (200, "status"),
         (b"\x00", "data"),
         ("{", "data"),
+        (float("inf"), "ttft_ms"),
+        (float("inf"), "cost_usd"),
     ],
 )
 def test_all_else_is_left_to_datasette(value: object, column: str) -> None:
@@ -87,13 +99,37 @@ def test_all_else_is_left_to_datasette(value: object, column: str) -> None:
 
 def test_a_call_is_named_by_its_label() -> None:
     """Where Datasette knows the label of the call, the link says that, clipped; without one the end of the id."""
-    labelled = call_link({"value": CALL, "label": "why " * 30}, str)
+    labelled = call_link({"value": CALL, "label": "why " * 30}, LINKS)
     assert ">why why" in str(labelled)
-    assert len(str(labelled)) < 200
-    assert f">…{CALL[-8:]}<" in str(call_link({"value": CALL, "label": None}, str))
+    assert len(str(labelled)) < 210
+    assert f">…{CALL[-8:]}<" in str(call_link({"value": CALL, "label": None}, LINKS))
 
 
-@pytest.mark.parametrize("column", ["prompt", "response", "error", "outcome", "conversation_id", "started_at", "data", "decision", "id"])
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "../x", "%", "?a=b#c", " ", "東京 🚀", HOSTILE, "x" * 500])
+def test_a_conversation_is_one_segment_of_the_path(name: str) -> None:
+    """Whatever a client calls its session, the link leads to the page of that name."""
+    html = shown(name, "conversation_id") or ""
+    address = html.split('href="')[1].split('"')[0]
+    before, _, segment = address.rpartition("/")
+    assert before == "/base/-/llm/conversation"
+    assert segment.isascii()
+    assert not set(segment) & set("?#&<> ")
+    assert unquote(segment) == name
+
+
+def test_a_replay_leads_to_what_differs() -> None:
+    """Beside the link to the original, where the row says which call repeated it, with Datasette's label or without."""
+    for original, replay in ((CALL, REPLAY), ({"value": CALL, "label": "why"}, {"value": REPLAY, "label": None})):
+        html = shown(original, "replay_of", replay) or ""
+        assert f'href="/base/-/llm/call/{CALL}"' in html
+        assert f'href="/base/-/llm/diff?a={CALL}&amp;b={REPLAY}"' in html
+    for other in (None, 3, "no ulid"):
+        assert "diff" not in (shown(CALL, "replay_of", other) or "")
+
+
+@pytest.mark.parametrize(
+    "column", ["replay_of", "prompt", "response", "error", "outcome", "conversation_id", "started_at", "data", "decision", "id"]
+)
 def test_hostile_text_stays_text(column: str) -> None:
     """No text of a capture becomes markup, in no column, nor inside JSON or a label."""
     values: list[object] = [
