@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,17 @@ from tests.views.samples import CALLS, call_id, fill, sample
 from tests.views.support import Browse
 
 DESCRIBED: dict[str, Any] = YAML(typ="safe").load(METADATA.read_text(encoding="utf-8"))["databases"]["turnpike"]
+PARAMETERS = {
+    "q": "lighthouse keepers",
+    "days": "90",
+    "by": "model",
+    "ms": "300",
+    "model": "",
+    "input_price": "3",
+    "cache_read_price": "0.3",
+    "cache_write_price": "3.75",
+    "call": call_id(4),
+}
 SCHEMA = (
     "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type IN ('table', 'view') AND m.name NOT LIKE '%_fts%'"
 )
@@ -69,11 +83,10 @@ def test_every_table_and_view_is_shown(served: dict[str, Browse], which: str, na
 @pytest.mark.parametrize("name", DESCRIBED["queries"])
 def test_every_query_runs(served: dict[str, Browse], which: str, name: str) -> None:
     """Without parameters and with them; on the sample each finds something."""
-    empty = {"q": "", "days": ""}
-    served[which].get(f"/turnpike/{name}", **empty)
-    found = (served[which].get(f"/turnpike/{name}.json", q="lighthouse keepers", days="90", _shape="objects")).json()
+    served[which].get(f"/turnpike/{name}", **dict.fromkeys(PARAMETERS, ""))
+    found = (served[which].get(f"/turnpike/{name}.json", _shape="objects", **PARAMETERS)).json()
     assert found["ok"]
-    assert bool(found["rows"]) == (which == "filled")
+    assert bool(found["rows"]) == (which == "filled" and name != "repeated_prompts")  # each sample asks something else
 
 
 @pytest.mark.parametrize(
@@ -140,14 +153,20 @@ def test_traffic_is_newest_first_with_its_facets(served: dict[str, Browse]) -> N
 def test_cells_links_and_descriptions_are_on_the_pages(served: dict[str, Browse]) -> None:
     """The plugin is at work: calls link, numbers have units, columns are explained, hostile text is text."""
     traffic = (served["filled"].get("/turnpike/traffic")).text
-    assert f'href="/turnpike/calls/{call_id(7)}"' in traffic
+    assert f'href="/-/llm/call/{call_id(7)}"' in traffic
+    assert f'href="/-/llm/conversation/{call_id(4)}"' in traffic
+    assert f'href="/-/llm/diff?a={call_id(3)}&amp;b={call_id(4)}"' in traffic
     assert "captures.css" in traffic
     assert '<details class="columns">' in traffic
     assert "<img src=x" not in traffic
-    attempts = (served["filled"].get("/turnpike/attempts")).text
-    assert f'href="/turnpike/calls/{call_id(0)}"' in attempts
+    for table in ("attempts", "bodies"):
+        assert f'href="/-/llm/call/{call_id(0)}"' in served["filled"].get(f"/turnpike/{table}").text
+    replays = served["filled"].get("/turnpike/replays").text
+    assert f'href="/-/llm/diff?a={call_id(3)}&amp;b={call_id(4)}"' in replays
     call = (served["filled"].get(f"/turnpike/calls/{call_id(4)}")).text
-    assert f'href="/turnpike/calls/{call_id(3)}"' in call
+    assert f'<a class="call-page" href="/-/llm/call/{call_id(4)}"' in call
+    assert f'href="/-/llm/call/{call_id(3)}"' in call
+    assert f'href="/-/llm/diff?a={call_id(3)}&amp;b={call_id(4)}"' in call
     assert f"/turnpike/attempts?call_id={call_id(4)}" in call
     assert "Time from the request to the end of the answer" in call
 
@@ -177,6 +196,94 @@ def test_what_is_written_meanwhile_is_seen(tmp_path: Path) -> None:
                 assert (datasette.get("/turnpike/traffic.json")).json()["filtered_table_rows_count"] == number + 1
     finally:
         store.close()
+
+
+def answer(path: Path, query: str, **parameters: str) -> list[dict[str, Any]]:
+    """The rows of a canned query, asked of the file itself."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        given = dict.fromkeys(PARAMETERS, "") | parameters
+        return [dict(row) for row in connection.execute(DESCRIBED["queries"][query]["sql"], given)]
+
+
+def summed(path: Path, what: str, where: str = "1") -> Any:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {what} FROM calls WHERE {where}").fetchone()[0]
+
+
+@pytest.mark.parametrize("by", ["", "client", "project", "key", "tag", "model", "upstream", "conversation"])
+def test_spend_adds_up_by_whatever_it_is_told_by(databases: dict[str, Path], by: str) -> None:
+    """Every call is in one row: the sums are those of all calls; the dearest comes first."""
+    rows = answer(databases["filled"], "spend_by", by=by, days="90")
+    assert sum(row["calls"] for row in rows) == CALLS
+    assert sum(row["cost_usd"] for row in rows) == pytest.approx(summed(databases["filled"], "sum(cost_usd)"))
+    assert [row["cost_usd"] for row in rows] == sorted((row["cost_usd"] for row in rows), reverse=True)
+    assert {row["spent_by"] for row in rows} != {None} or by in {"project", "key", "tag"}
+
+
+def test_spend_by_something_else_is_told(databases: dict[str, Path]) -> None:
+    """A typing error is answered with what may be written."""
+    assert "one of client, project" in answer(databases["filled"], "spend_by", by="modle")[0]["spent_by"]
+
+
+def test_cache_savings_are_told_where_they_are_exact(databases: dict[str, Path]) -> None:
+    """Tokens always; money for the prices that were given, and not at all without them."""
+    path = databases["filled"]
+    rows = answer(path, "cache_savings", days="90")
+    assert sum(row["cache_read_tokens"] for row in rows) == summed(path, "sum(cache_read_tokens)")
+    assert {row["saved_usd"] for row in rows} == {None}
+    priced = answer(path, "cache_savings", days="90", input_price="3", cache_read_price="0.3")
+    assert sum(row["saved_usd"] for row in priced) == pytest.approx(summed(path, "sum(cache_read_tokens)") * 2.7 / 1e6)
+    (only,) = answer(path, "cache_savings", days="90", model=priced[0]["model"])
+    assert only["calls"] == priced[0]["calls"]
+
+
+def test_error_rates_by_hour(databases: dict[str, Path]) -> None:
+    """Errors and broken answers count; calls that the client left do not."""
+    rows = answer(databases["filled"], "error_rate", days="90")
+    assert sum(row["calls"] for row in rows) == CALLS
+    failed = summed(databases["filled"], "count(*)", "outcome IN ('error', 'partial')")
+    assert sum(row["calls"] * row["error_percent"] / 100 for row in rows) == pytest.approx(failed)
+    assert sum(row["cancelled_or_blocked"] for row in rows) > 0
+
+
+def test_percentiles_are_those_of_the_view(databases: dict[str, Path]) -> None:
+    """The query over all days says what `latency` says, where a model has one upstream."""
+    with closing(sqlite3.connect(databases["filled"])) as connection:
+        expected = connection.execute("SELECT model, ttft_p95_ms, duration_p99_ms FROM latency").fetchall()
+    rows = answer(databases["filled"], "percentiles", days="9000")
+    assert sorted((row["model"], row["ttft_p95_ms"], row["duration_p99_ms"]) for row in rows) == sorted(expected)
+
+
+def test_slow_starts_and_large_prompts_come_first(databases: dict[str, Path]) -> None:
+    """The slowest and the largest first, nothing quicker than asked for."""
+    slow = [row["ttft_ms"] for row in answer(databases["filled"], "slow_starts", ms="400", days="90")]
+    assert slow == sorted(slow, reverse=True)
+    assert slow[-1] >= 400
+    large = [row["input_tokens"] for row in answer(databases["filled"], "largest_prompts", days="90")]
+    assert large == sorted(large, reverse=True)
+
+
+def test_repeated_prompts(tmp_path: Path) -> None:
+    """What was asked more than once, most often first; what was asked once is not there."""
+    store = Store(tmp_path / "calls.db")
+    for number, prompt in enumerate(["twice", "three times", "once", "three times", "twice", "three times"]):
+        call = sample(number, datetime.now(UTC))
+        store.write([replace(call, row=call.row | {"prompt": prompt})])
+    store.close()
+    rows = answer(tmp_path / "calls.db", "repeated_prompts")
+    assert [(row["prompt"], row["calls"]) for row in rows] == [("three times", 3), ("twice", 2)]
+
+
+def test_functions_of_ours_are_there_and_explained(served: dict[str, Browse]) -> None:
+    """In SQL that a person types, and on the index page; for the captures only."""
+    sql = "select body_text(id, 'request') as body, redact(prompt) as prompt from calls where id = :id"
+    (row,) = served["filled"].get("/turnpike.json", sql=sql, id=call_id(4), _shape="array").json()
+    assert json.loads(row["body"])["messages"]
+    assert row["prompt"].startswith("Please compare")
+    index = served["filled"].get("/").text
+    assert "body_text(call_id, kind)" in index
+    assert "redact(text)" in index
 
 
 @pytest.mark.parametrize("text", ["a: b: c", "- a list", ""])
