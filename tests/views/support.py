@@ -76,7 +76,8 @@ class Browse:
         try:
             for connection, text in zip(opened, texts, strict=True):
                 connection.sendall(text.encode())
-            self.get("/-/versions.json")  # needs no thread: it was read after all of the above
+            refused = self.client.get("/", headers={"Host": "elsewhere.example"})  # needs no thread, and was read after all of the above
+            assert refused.status_code == 403
             self.process.send_signal(number)
             return self.process.wait(timeout=4)
         finally:
