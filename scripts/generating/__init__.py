@@ -1,0 +1,1 @@
+"""Made-up traffic for measuring: what `scripts/generate_captures.py` writes."""
