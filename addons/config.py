@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,10 +25,13 @@ from addons.config_loading import Document, expand, explain, find_file, read_doc
 from addons.config_reload import WatchedFile, restart_needed
 from addons.config_types import (
     ROOT,
+    UNLIMITED_BYTES,
     BaseUrl,
     Count,
+    Days,
     FallbackSign,
     Host,
+    KeptSize,
     KeyringEntry,
     Number,
     OneVariable,
@@ -51,6 +55,7 @@ from addons.core.redaction.placeholders import SHAPE
 from addons.core.strategies import Kind, StrategyName
 from addons.keysources import Rank, Secret, Sources
 from addons.rulefiles import RULE_SETS, rule_file
+from addons.storage.retention import Limits
 
 __all__ = ["ROOT", "Config", "ConfigError", "ConfigFile", "load", "restart_needed"]
 
@@ -251,10 +256,15 @@ class Route(Section):
 
 
 class Keep(Section):
-    """How long captures stay. `max_size` in bytes."""
+    """How long captures stay, whichever comes first: `days` since they were stored, `max_size` (bytes) of the database."""
 
-    days: Positive = 30.0
-    max_size: Size = 10 * 2**30
+    days: Days = 30.0
+    max_size: KeptSize = 10 * 2**30
+
+    @property
+    def limits(self) -> Limits:
+        """As the store takes them."""
+        return Limits(self.days if isfinite(self.days) else None, self.max_size if self.max_size < UNLIMITED_BYTES else None)
 
 
 class Capture(Section):

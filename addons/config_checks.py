@@ -27,7 +27,6 @@ RESERVED_NAMES = ("v1", "v1beta", "api")
 
 NOT_YET: dict[str, str] = {
     "proxy.shutdown_grace": "draining at shutdown",
-    "capture.keep": "retention",
     "logs.folder": "log files",
     "logs.keep_days": "log files",
     "logs.max_size": "log files",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,8 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _STATE_URL = re.compile(r"sqlite:.+|rediss?://.+")
 _FALLBACK = frozenset({"rate_limit", "quota", "auth", "overloaded", "server", "connect", "timeout", "request", "stream"})
 _STATUS = re.compile(r"[45](?:\d\d|xx)")
+FOREVER, UNLIMITED = "forever", "unlimited"
+UNLIMITED_BYTES = 2**63 - 1
 
 
 def parse_size(value: object) -> int:
@@ -42,6 +45,18 @@ def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise bad("should be a number")
     return value
+
+
+def _days(value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() == FOREVER:
+        return math.inf
+    if isinstance(value, float) and not math.isfinite(value):
+        raise bad(f"is no number of days; write e.g. 30, or {FOREVER}")
+    return _no_bool(value)
+
+
+def _kept_size(value: object) -> int:
+    return UNLIMITED_BYTES if isinstance(value, str) and value.strip().lower() == UNLIMITED else parse_size(value)
 
 
 def _lower_host(value: str) -> str:
@@ -138,6 +153,8 @@ def _placeholder_shape(value: str) -> str:
 
 PlaceholderShape = Annotated[str, AfterValidator(_placeholder_shape)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+Days = Annotated[float, BeforeValidator(_days), Field(gt=0)]
+KeptSize = Annotated[int, BeforeValidator(_kept_size)]
 Number = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]

@@ -23,6 +23,8 @@ from addons.loglines import MaskedLines
 from addons.proxycore.install import install
 from addons.state import State
 from addons.storage.database import StoreError
+from addons.storage.retention import Limits
+from addons.storage.upkeep import Upkeep
 from addons.storage.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -88,7 +90,8 @@ class Settings:
         except ConfigError as error:
             _end(str(error))
         self.state.adopt(self.file.current)
-        self.state.writer = Writer(self.file.current.capture.database, self.state.digest_record, self._stored)
+        database = self.file.current.capture.database
+        self.state.writer = Writer(database, self.state.digest_record, self._stored, upkeep=Upkeep(database, self._limits))
         try:
             self.state.writer.start()
         except StoreError as error:
@@ -107,6 +110,10 @@ class Settings:
         _log_call(call)
         if seen := measured(call):
             self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, time.monotonic())
+
+    def _limits(self) -> Limits:
+        """In the writer's thread: how long captures stay, by the configuration that is valid now."""
+        return self.state.config.capture.keep.limits
 
     def _tell_doubts(self) -> None:
         for line in doubts(self.state.config):

@@ -16,11 +16,11 @@ from addons.config import Config
 from addons.core.call import AnswerReading, Headers
 from addons.storage.database import StoreError, open_reader
 from addons.storage.reading import read_body, read_call
+from scripts.callids import whole_id
 from scripts.resend import Call, NotSent, Resend, compare, read_answer, resend_of
 from scripts.running import load_config, running_proxy
 
 CALL_HEADER = "x-turnpike-call"
-MIN_ID_END = 6  # characters
 TIMEOUT = httpx.Timeout(600, connect=10)
 ROW_WITHIN_S = 5.0
 """The proxy writes a row within half a second, unless the disk is slow."""
@@ -83,15 +83,6 @@ def command(
         raise click.ClickException(str(error)) from error
     if failed:
         raise click.exceptions.Exit(1)
-
-
-def whole_id(captures: sqlite3.Connection, given: str) -> str:
-    """The call that ends with what Datasette shows of an id (`…Y332MYX3`), if there is just one; else what was given."""
-    end = given.lstrip("….").upper()
-    if len(end) < MIN_ID_END or not end.isalnum():
-        return given
-    found = captures.execute("SELECT id FROM calls WHERE substr(id, -length(:end)) = :end LIMIT 2", {"end": end}).fetchall()
-    return str(found[0][0]) if len(found) == 1 else given
 
 
 class Replay:

@@ -15,7 +15,6 @@ UPSTREAM = "upstreams: {{a: {{{}}}}}"
 # Dotted path, how the file is written around it, the default spelled out, something else.
 SETTINGS: list[tuple[str, str, str, str]] = [
     ("proxy.shutdown_grace", "proxy: {{{}}}", "shutdown_grace: 10", "shutdown_grace: 5"),
-    ("capture.keep", "capture: {{{}}}", "keep: {days: 30, max_size: 10 GiB}", "keep: {days: 1}"),
     ("logs.folder", "logs: {{{}}}", "folder: data/logs", "folder: elsewhere"),
     ("logs.keep_days", "logs: {{{}}}", "keep_days: 30", "keep_days: 1"),
     ("logs.max_size", "logs: {{{}}}", "max_size: 100 MiB", "max_size: 1 MiB"),

@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from addons.config import KeySource
+from addons.config import Keep, KeySource
 from addons.config_types import is_vault_name, parse_size
+from addons.storage.retention import Limits
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,13 @@ def test_a_key_is_no_name_of_one(prefix: str) -> None:
     for given in ({"vault": key}, {"keyring": f"turnpike/{key}"}):
         with pytest.raises(ValidationError, match="never the key itself"):
             KeySource.model_validate(given)
+
+
+def test_how_long_captures_stay() -> None:
+    """Days and a size, each with a word for no limit; nothing that is no number."""
+    assert Keep().limits == Limits(30, 10 * 2**30)
+    assert Keep.model_validate({"days": 0.5, "max_size": "2 GB"}).limits == Limits(0.5, 2 * 10**9)
+    assert Keep.model_validate({"days": "forever", "max_size": "unlimited"}).limits == Limits(None, None)
+    for wrong in ({"days": 0}, {"days": float("inf")}, {"days": float("nan")}, {"days": True}, {"days": "always"}, {"max_size": "all"}):
+        with pytest.raises(ValidationError):
+            Keep.model_validate(wrong)

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, s001_cooldowns
+from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, s001_cooldowns
 
 MIGRATIONS: tuple[str, ...] = (
     m001_tables.STATEMENTS,
     m002_views.STATEMENTS,
     m003_redacted.STATEMENTS,
     m004_dashboard.STATEMENTS,
+    m005_retention.STATEMENTS,
 )
 STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS,)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from addons.core.call import CallRecord, CapturedBody
 from addons.storage.store import Store
 
-Action = Callable[[Store], None]
+Action = Callable[[Store], object]
 """Something to write that is no call; done in the writer's thread."""
 
 Entry = tuple[CallRecord | Action, int]

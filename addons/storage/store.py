@@ -34,6 +34,9 @@ _IN_THE_WAY = frozenset(
 )
 """SQLite's primary result codes (https://www.sqlite.org/rescode.html) that tell of the disk, not of what is written."""
 
+WAL_PAGES_MAX = 16_384
+"""Of 4 KiB, 64 MiB in all (as `journal_size_limit`): where nobody calls `checkpoint`, SQLite does it itself then, inside a commit."""
+
 _ATTEMPT_COLUMNS = ("n", "upstream", "host", "model", "key_hint", "status", "failure", "wait_ms", "duration_ms")
 _INSERT_ATTEMPT = f"INSERT INTO attempts (call_id, {', '.join(_ATTEMPT_COLUMNS)}) VALUES (?{', ?' * len(_ATTEMPT_COLUMNS)})"
 _INSERT_REDACTION = 'INSERT INTO redactions (call_id, rule, "where", action) VALUES (?, ?, ?, ?)'
@@ -55,6 +58,7 @@ class Store:
         """Opens or creates the database. Raises StoreError when that cannot be."""
         self.path = path
         self._connection = open_writer(path)
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
         self._inode = path.stat().st_ino
         self._contents = Contents(self._connection)
         columns = [row[1] for row in self._connection.execute("PRAGMA table_info(calls)")]
@@ -67,6 +71,11 @@ class Store:
         with suppress(sqlite3.Error):  # nothing is lost if it can't: the WAL keeps it
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._connection.close()
+
+    def checkpoint(self) -> None:
+        """Moves what is in the WAL into the file, as far as readers let it. Raises StorageFailure."""
+        with _failures():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     @property
     def replaced(self) -> bool:
@@ -100,10 +109,10 @@ class Store:
         """See reading.read_call."""
         return read_call(self._connection, call_id)
 
-    def set_pinned(self, call_id: str, pinned: bool) -> None:
-        """Pinned calls outlive retention."""
+    def set_pinned(self, call_id: str, pinned: bool) -> bool:
+        """Pinned calls outlive retention. False: there is no such call."""
         with self._transaction():
-            self._connection.execute("UPDATE calls SET pinned = ? WHERE id = ?", (pinned, call_id))
+            return self._connection.execute("UPDATE calls SET pinned = ? WHERE id = ?", (pinned, call_id)).rowcount > 0
 
     def record_tls_failure(self, *, client: str, host: str, reason: str, fix: str | None) -> None:
         """Counts a handshake that a client refused; one row per client, host and reason."""

@@ -1,7 +1,8 @@
 """The writer thread: takes records from the event loop, digests them, and commits what has gathered every 200 ms.
 
     put ──► RecordQueue ──► gather (digest, until the interval is over) ──► Store.write ──► on_stored
-                                                                       ╰── disk in the way: the same batch again
+                                        │                              ╰── disk in the way: the same batch again
+                                        ╰── nothing to do: a step of Upkeep (retention, checkpoints)
 
 Nothing here raises into traffic. Digesting happens while the interval runs, so that the commit itself is short and
 a kill costs no more than the interval.
@@ -19,8 +20,9 @@ from pathlib import Path
 
 from addons.core.call import CallRecord, SqlValue, StoredCall
 from addons.storage.database import StorageFailure, StoreError
-from addons.storage.queue import Action, RecordQueue
+from addons.storage.queue import Action, Entry, RecordQueue
 from addons.storage.store import Store
+from addons.storage.upkeep import Upkeep
 from addons.storage.values import iso_time
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class Writer:
         *,
         limit_bytes: int = LIMIT_BYTES,
         open_store: Callable[[Path], Store] = Store,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._path, self._digest, self._on_stored, self._open_store = store_path, digest, on_stored, open_store
         self._queue = RecordQueue(limit_bytes)
@@ -78,6 +81,7 @@ class Writer:
         self._opened = threading.Event()
         self._open_error: StoreError | None = None
         self._store: Store | None = None
+        self._upkeep = upkeep
         self._error: str | None = None
         self._refused = False
         self._written = 0
@@ -147,6 +151,8 @@ class Writer:
         try:
             self._write_all()
         finally:
+            if self._upkeep:
+                self._upkeep.close()
             self._close_store()
 
     def _write_all(self) -> None:
@@ -157,6 +163,19 @@ class Writer:
             if not self._commit(batch):
                 logger.error("stopped while the database could not be written: %d calls are lost", len(batch.calls) + len(self._queue))
                 return
+            if self._upkeep:
+                self._upkeep.after_commit(self._current_store())
+                self._upkeep.step()
+
+    def _take(self, deadline: float | None) -> Entry | None:
+        """As the queue's own, with upkeep while nothing comes."""
+        upkeep = self._upkeep
+        while upkeep and (deadline is None or upkeep.due_at < deadline):
+            entry = self._queue.take(upkeep.due_at)
+            if entry or self._queue.closed:
+                return entry
+            upkeep.step()
+        return self._queue.take(deadline)
 
     def _gather(self, next_commit: float) -> _Batch | None:
         """Waits for a first entry, then digests all that comes until the next commit is due. None: closed and empty.
@@ -165,7 +184,7 @@ class Writer:
         batch under load would be a batch of one.
         """
         batch = _Batch()
-        entry = self._queue.take(None)
+        entry = self._take(None)
         full_at = max(next_commit, time.monotonic() + COMMIT_INTERVAL_S)
         while entry:
             item, cost = entry
@@ -176,7 +195,7 @@ class Writer:
                 batch.actions.append(item)
             if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):
                 break
-            entry = self._queue.take(next_commit)
+            entry = self._take(next_commit)
         return batch if batch.cost else None
 
     def _digested(self, record: CallRecord) -> StoredCall:

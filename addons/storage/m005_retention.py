@@ -1,0 +1,33 @@
+"""Migration 5: what nothing uses any more is known without a search, so that retention can take it away in small steps.
+
+`segment_refs` counts how often bodies list each segment; triggers keep it, whoever writes or deletes. `loose_messages` are those
+whose last call went: looked at once more before they go, since a newer call may have said the same meanwhile.
+"""
+
+STATEMENTS = """
+CREATE TABLE segment_refs (
+  segment_id INTEGER PRIMARY KEY REFERENCES segments(id) ON DELETE CASCADE,
+  refs INTEGER NOT NULL
+);
+INSERT INTO segment_refs (segment_id, refs)
+SELECT listed.value, count(*) FROM bodies, json_each(bodies.segments) AS listed GROUP BY listed.value;
+CREATE INDEX segment_refs_unused ON segment_refs(segment_id) WHERE refs = 0;
+
+CREATE TRIGGER bodies_ai AFTER INSERT ON bodies BEGIN
+  INSERT INTO segment_refs (segment_id, refs) SELECT value, 1 FROM json_each(new.segments) WHERE true
+  ON CONFLICT (segment_id) DO UPDATE SET refs = refs + 1;
+END;
+CREATE TRIGGER bodies_ad AFTER DELETE ON bodies BEGIN
+  INSERT INTO segment_refs (segment_id, refs) SELECT value, 0 FROM json_each(old.segments) WHERE true
+  ON CONFLICT (segment_id) DO UPDATE SET refs = refs - 1;
+END;
+
+CREATE TABLE loose_messages (
+  message_id INTEGER PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE
+);
+CREATE TRIGGER call_messages_ad AFTER DELETE ON call_messages
+WHEN NOT EXISTS (SELECT 1 FROM call_messages WHERE message_id = old.message_id)
+BEGIN
+  INSERT OR IGNORE INTO loose_messages (message_id) VALUES (old.message_id);
+END;
+"""
