@@ -1,0 +1,174 @@
+"""How quick the pages are on a large database while calls are written: `python -m tests.bench.browsing big.db`.
+
+The database is one that `scripts/generate_captures.py` wrote, or a copy of it: calls are added to it. Pages are asked for from
+`turnpike browse` as people start it; 50 calls a second are written meanwhile by the proxy's own writer, in a process of its own.
+Prints medians in milliseconds, without and with writing, and percentiles of the time that one write (a transaction) took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import count
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from addons.core.call import CallRecord, StoredCall
+from addons.storage.database import open_reader
+from addons.storage.retention import Limits
+from addons.storage.store import Store
+from addons.storage.upkeep import Upkeep
+from addons.storage.writer import Writer
+from scripts.generating.traffic import Traffic
+
+CALLS_PER_S = 50
+ROUNDS = 7
+BROWSE = (str(Path(sys.executable).parent / "turnpike"), "browse", "--port", "0")
+FACETS = "_facet=model&_facet=client&_facet=status"
+
+
+def pages(call_id: str, conversation_id: str) -> dict[str, str]:
+    """What is measured, and the target in the issue where there is one (milliseconds)."""
+    return {
+        "dashboard (500)": "/-/llm",
+        "traffic, three facets (600)": f"/turnpike/traffic?{FACETS}",
+        "traffic, as it opens": "/turnpike/traffic",
+        "traffic, filtered by model": "/turnpike/traffic?model=gpt-4o-mini",
+        "call page (200)": f"/-/llm/call/{call_id}",
+        "row page": f"/turnpike/calls/{call_id}",
+        "conversation": f"/-/llm/conversation/{conversation_id}",
+        "search, a word everywhere (500)": "/turnpike/search?q=the",
+        "search, two common words (500)": "/turnpike/search?q=the+which",
+        "search, a rare word (500)": "/turnpike/search?q={rare}",
+    }
+
+
+class TimedStore(Store):
+    """Notes how long each transaction of calls took, in milliseconds."""
+
+    taken_ms: list[float] = []  # noqa: RUF012 # one store per process
+
+    def write(self, calls: Sequence[StoredCall]) -> None:
+        begun = time.perf_counter()
+        super().write(calls)
+        self.taken_ms.append((time.perf_counter() - begun) * 1000)
+
+
+def write(path: Path, seed: int, stop: Event, results: Queue[list[float]], keep_days: float | None) -> None:
+    """50 calls a second through the writer until told to stop; the times of its transactions."""
+    made = _calls(seed)
+    ready: dict[str, StoredCall] = {}
+    upkeep = Upkeep(path, lambda: Limits(keep_days, None))
+    upkeep.due_at = time.monotonic() + (1 if keep_days else 3600)
+    writer = Writer(path, lambda record: ready.pop(record.id), open_store=TimedStore, upkeep=upkeep)
+    writer.start()
+    due = time.monotonic()
+    while not stop.is_set():
+        call = next(made)
+        record = CallRecord(str(call.row["id"]), 0, "POST", "h", "/", "openai.chat")
+        ready[record.id] = call
+        writer.put(record)
+        due += 1 / CALLS_PER_S
+        time.sleep(max(0.0, due - time.monotonic()))
+    writer.stop()
+    results.put(TimedStore.taken_ms)
+
+
+def _calls(seed: int) -> Iterator[StoredCall]:
+    traffic = Traffic(seed=seed, calls=250_000, body_bytes=10**10, days=1, until_ms=time.time_ns() // 1_000_000)
+    for number in count():
+        yield from traffic.conversation(number, 250_000)
+
+
+@contextmanager
+def writing(path: Path, keep_days: float | None) -> Iterator[list[float]]:
+    """While inside, calls are written; the list is filled on leaving."""
+    stop = multiprocessing.Event()
+    results: Queue[list[float]] = multiprocessing.Queue()
+    process = multiprocessing.Process(target=write, args=(path, time.time_ns(), stop, results, keep_days))
+    process.start()
+    taken: list[float] = []
+    try:
+        time.sleep(3)
+        yield taken
+    finally:
+        stop.set()
+        taken += results.get(timeout=60)
+        process.join()
+
+
+@contextmanager
+def browsing(path: Path) -> Iterator[str]:
+    """`turnpike browse`, and its address."""
+    process = subprocess.Popen([*BROWSE, "--database", str(path)], stdout=subprocess.PIPE, text=True, env={"PYTHONUNBUFFERED": "1"})
+    try:
+        if process.stdout is None:
+            raise RuntimeError("no output")
+        yield process.stdout.readline().split(" is at ")[1].split("turnpike/traffic")[0].rstrip("/")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure(client: httpx.Client, path: str) -> str:
+    """The median of some rounds in milliseconds, or the status where it is not 200."""
+    taken = []
+    for _ in range(ROUNDS + 2):
+        begun = time.perf_counter()
+        answer = client.get(path)
+        taken.append((time.perf_counter() - begun) * 1000)
+        if answer.status_code != 200:
+            return f"({answer.status_code})"
+    return f"{statistics.median(taken[2:]):.0f} (first {taken[0]:.0f})"
+
+
+def known(path: Path) -> dict[str, Any]:
+    """A call in the middle, its conversation, a word that few texts have, and how much there is."""
+    with closing(open_reader(path)) as connection:
+        middle = (
+            "SELECT id, conversation_id FROM calls WHERE ts_ms >= (SELECT (min(ts_ms) + max(ts_ms)) / 2 FROM calls) ORDER BY ts_ms LIMIT 1"
+        )
+        call_id, conversation_id = connection.execute(middle).fetchone()
+        [text] = connection.execute("SELECT text FROM parts WHERE id = (SELECT max(id) / 2 FROM parts)").fetchone()
+        [calls] = connection.execute("SELECT count(*) FROM calls").fetchone()
+    return {"call_id": call_id, "conversation_id": conversation_id, "rare": max(text.split(), key=len).strip(".").lower(), "calls": calls}
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Nearest rank."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("database", type=Path)
+    parser.add_argument("--prune-days", type=float, help="also prune while writing, calls stored before so many days")
+    parser.add_argument("--only", default="", help="only pages whose name holds this")
+    options = parser.parse_args()
+    facts = known(options.database)
+    paths = {name: path.format(**facts) for name, path in pages(facts["call_id"], facts["conversation_id"]).items() if options.only in name}
+    print(f"{facts['calls']} calls, {options.database.stat().st_size / 1e9:.1f} GB")
+    with browsing(options.database) as url, httpx.Client(base_url=url, timeout=60) as client:
+        idle = {name: measure(client, path) for name, path in paths.items()}
+        with writing(options.database, options.prune_days) as taken:
+            busy = {name: measure(client, path) for name, path in paths.items()}
+            time.sleep(10)
+    print(f"{'':34} {'idle, ms':>20} {'while writing, ms':>20}")
+    for name in paths:
+        print(f"{name:34} {idle[name]:>20} {busy[name]:>20}")
+    print(f"writes: {len(taken)}, p50 {percentile(taken, 0.5):.1f} ms, p99 {percentile(taken, 0.99):.1f} ms, max {max(taken):.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
