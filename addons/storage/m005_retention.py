@@ -2,6 +2,7 @@
 
 `segment_refs` counts how often bodies list each segment; triggers keep it, whoever writes or deletes. `loose_messages` are those
 whose last call went: looked at once more before they go, since a newer call may have said the same meanwhile.
+The search's index is merged by `fulltext.merge_some` from now on, between transactions instead of within them.
 """
 
 STATEMENTS = """
@@ -30,4 +31,6 @@ WHEN NOT EXISTS (SELECT 1 FROM call_messages WHERE message_id = old.message_id)
 BEGIN
   INSERT OR IGNORE INTO loose_messages (message_id) VALUES (old.message_id);
 END;
+
+INSERT INTO parts_fts (parts_fts, rank) VALUES ('automerge', 0);
 """

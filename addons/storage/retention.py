@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from addons.storage.database import StorageFailure, StoreError, open_writer
+from addons.storage.fulltext import merge_some
 from addons.storage.values import iso_time
 
 DAY_MS = 86_400_000
@@ -28,6 +29,9 @@ LOCK_S = 0.012
 BATCH = 16  # rows per statement, between two looks at the clock
 TLS_FAILURES_BATCH = 500
 FIRST_PAGES = 32
+MERGE_EVERY = 4
+"""Steps, each of which adds a piece to the search's index."""
+
 SPARE_SHARE = 0.02
 """Of a file's pages that may stay free while it is in use: new calls take them, and giving back every page would move others twice."""
 
@@ -117,6 +121,9 @@ class Pruner:
         Raises StorageFailure when the disk or another's lock is in the way; the next step may succeed.
         """
         self.steps += 1
+        if self.steps % MERGE_EVERY == 0:
+            with _failures():
+                merge_some(self._connection)
         deadline = time.monotonic() + lock_s
         deleted = False
         with self._transaction():

@@ -12,6 +12,7 @@ from pathlib import Path
 from addons.core.call import AttemptRecord, SqlValue, StoredBody, StoredCall
 from addons.storage.contents import Contents
 from addons.storage.database import StorageFailure, open_writer
+from addons.storage.fulltext import merge_some
 from addons.storage.reading import read_body, read_call
 from addons.storage.values import iso_time, json_text, sql_value
 
@@ -37,6 +38,9 @@ _IN_THE_WAY = frozenset(
 WAL_PAGES_MAX = 16_384
 """Of 4 KiB, 64 MiB in all (as `journal_size_limit`): where nobody calls `checkpoint`, SQLite does it itself then, inside a commit."""
 
+CACHE_KIB = 16 * 1024
+"""Each call touches pages all over the indexes of hashes: with SQLite's 2 MiB most of them would be read anew."""
+
 _ATTEMPT_COLUMNS = ("n", "upstream", "host", "model", "key_hint", "status", "failure", "wait_ms", "duration_ms")
 _INSERT_ATTEMPT = f"INSERT INTO attempts (call_id, {', '.join(_ATTEMPT_COLUMNS)}) VALUES (?{', ?' * len(_ATTEMPT_COLUMNS)})"
 _INSERT_REDACTION = 'INSERT INTO redactions (call_id, rule, "where", action) VALUES (?, ?, ?, ?)'
@@ -59,6 +63,7 @@ class Store:
         self.path = path
         self._connection = open_writer(path)
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._inode = path.stat().st_ino
         self._contents = Contents(self._connection)
         columns = [row[1] for row in self._connection.execute("PRAGMA table_info(calls)")]
@@ -76,6 +81,11 @@ class Store:
         """Moves what is in the WAL into the file, as far as readers let it. Raises StorageFailure."""
         with _failures():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def merge_text(self) -> bool:
+        """See fulltext.merge_some. Raises StorageFailure."""
+        with _failures():
+            return merge_some(self._connection)
 
     @property
     def replaced(self) -> bool:

@@ -26,6 +26,9 @@ PAUSE_S = 0.02
 CHECKPOINT_S = 2.0
 """Between two checkpoints while calls are written. SQLite's own come inside a commit, which would wait for the disk."""
 
+MERGES = 6
+"""After a commit, at most: it needs about two."""
+
 CHECKPOINT_EVERY = 50
 """Steps of a round: some ten megabytes of pages."""
 
@@ -61,14 +64,16 @@ class Upkeep:
         self.due_at = time.monotonic() + (PAUSE_S if more else LOOK_EVERY_S)
 
     def after_commit(self, store: Store) -> None:
-        """Calls were written: the WAL is moved into the file now and then."""
-        if time.monotonic() < self._checkpoint_at:
-            return
+        """Calls were written: their words are merged into the search's index, and now and then the WAL is moved into the file."""
         try:
-            store.checkpoint()
-        except StorageFailure as error:  # SQLite does it itself when the WAL has grown long
+            for _ in range(MERGES):
+                if not store.merge_text():
+                    break
+            if time.monotonic() >= self._checkpoint_at:
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_S
+                store.checkpoint()
+        except StorageFailure as error:  # the next commit is another chance, and SQLite does both itself when it must
             logger.debug("the WAL stays for now: %s", error)
-        self._checkpoint_at = time.monotonic() + CHECKPOINT_S
 
     def close(self) -> None:
         """Ends a round before its end, where one runs."""
