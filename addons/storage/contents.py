@@ -1,6 +1,6 @@
 """Writing what calls share: segments of bodies and messages, each stored once and found again by its hash.
 
-Called inside the store's transaction. Nothing is remembered between calls: another process may delete what it
+Called inside the store's transaction, but for `prepare`. What is stored is never remembered: another process may delete what it
 knows to be unused, so the database alone says what is there.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 import zstandard
 
@@ -30,20 +31,41 @@ PartRow = tuple[str, str | None, str | None]
 """kind, text, data as JSON."""
 
 
+class _Piece(NamedTuple):
+    """A segment to be; `packed` (codec, data) is None where it was stored already."""
+
+    digest: bytes
+    content: bytes
+    packed: tuple[str, bytes] | None
+
+
+class _Pieces(NamedTuple):
+    sha256: str
+    pieces: list[_Piece]
+
+
 class Contents:
     """Writes bodies and messages over one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        self._ready: dict[tuple[str, str], _Pieces] = {}
+
+    def prepare(self, call_id: str, body: StoredBody) -> None:
+        """Does ahead of the transaction what needs no lock: cutting, hashing, and packing what is not stored yet."""
+        self._ready[call_id, body.kind] = self._pieces(body)
+
+    def forget(self) -> None:
+        """What was prepared and not added is dropped."""
+        self._ready.clear()
 
     def add_body(self, call_id: str, body: StoredBody) -> None:
-        """A body as the list of its segments; only requests repeat each other, so only they are cut at messages."""
-        pieces = cut(body.content) if body.kind == "request" else cut_long(body.content)
-        segments = json_text([self._segment(piece) for piece in pieces])
-        digest = sha256(body.content).hexdigest()
+        """A body as the list of its segments."""
+        pieces = self._ready.pop((call_id, body.kind), None) or self._pieces(body)
+        segments = json_text([self._segment(piece) for piece in pieces.pieces])
         headers, encoding = json_text(_clean_pairs(body)), sql_value(body.encoding)
-        row = (call_id, body.kind, headers, encoding, digest, sql_value(body.size), body.truncated, body.redacted, segments)
+        row = (call_id, body.kind, headers, encoding, pieces.sha256, sql_value(body.size), body.truncated, body.redacted, segments)
         self._connection.execute(_INSERT_BODY, row)
 
     def add_messages(self, call_id: str, messages: Sequence[Message], answers: int) -> None:
@@ -59,13 +81,22 @@ class Contents:
                 parent = stored
         self._connection.executemany(_INSERT_CALL_MESSAGE, rows)
 
-    def _segment(self, segment: bytes) -> int:
-        digest = sha256(segment).digest()
-        found = self._connection.execute(_FIND_SEGMENT, (digest,)).fetchone()
+    def _pieces(self, body: StoredBody) -> _Pieces:
+        """Only requests repeat each other, so only they are cut at messages."""
+        pieces = []
+        for content in cut(body.content) if body.kind == "request" else cut_long(body.content):
+            digest = sha256(content).digest()
+            known = self._connection.execute(_FIND_SEGMENT, (digest,)).fetchone()
+            pieces.append(_Piece(digest, content, None if known else pack(content, self._compressor)))
+        return _Pieces(sha256(body.content).hexdigest(), pieces)
+
+    def _segment(self, piece: _Piece) -> int:
+        """Asked once more under the lock: another process may have stored it or taken it away meanwhile."""
+        found = self._connection.execute(_FIND_SEGMENT, (piece.digest,)).fetchone()
         if found:
             return int(found[0])
-        codec, data = pack(segment, self._compressor)
-        return self._insert(_INSERT_SEGMENT, (digest, codec, len(segment), data))
+        codec, data = piece.packed or pack(piece.content, self._compressor)
+        return self._insert(_INSERT_SEGMENT, (piece.digest, codec, len(piece.content), data))
 
     def _message(self, message: Message, parent: tuple[int, bytes, int] | None) -> tuple[int, bytes, int]:
         """(id, hash, place in its chain from 1). A message's hash covers all that went before it.

@@ -95,6 +95,14 @@ class Store:
         except OSError:
             return True
 
+    def prepare(self, call: StoredCall) -> None:
+        """Does some of `write`'s work ahead of it, without a lock; a call that cannot be prepared is told of when it is written."""
+        try:
+            for body in call.bodies:
+                self._contents.prepare(str(call.row["id"]), body)
+        except Exception as error:  # a poisoned value, or the disk: `write` meets it again
+            logger.debug("call %s is not prepared: %s", call.row.get("id"), type(error).__name__)
+
     def write(self, calls: Sequence[StoredCall]) -> None:
         """Stores a batch in one transaction. A call that cannot be stored costs no other call its place.
 
@@ -110,6 +118,8 @@ class Store:
             logger.debug("a batch of %d calls is stored one by one: %s", len(calls), type(error).__name__)
             for call in calls:
                 self._write_alone(call)
+        finally:
+            self._contents.forget()
 
     def body(self, call_id: str, kind: str) -> StoredBody | None:
         """See reading.read_body."""

@@ -191,6 +191,8 @@ class Writer:
             batch.cost += cost
             if isinstance(item, CallRecord):
                 batch.calls.append(self._digested(item))
+                if self._store:
+                    self._store.prepare(batch.calls[-1])
             else:
                 batch.actions.append(item)
             if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import statistics
 import subprocess
 import sys
@@ -53,18 +54,23 @@ def pages(call_id: str, conversation_id: str) -> dict[str, str]:
     }
 
 
-class TimedStore(Store):
-    """Notes how long each transaction of calls took, in milliseconds."""
+Times = tuple[float, float, int]
+"""Of one transaction: milliseconds by the clock, milliseconds of processor time (what an idle machine would need), calls in it."""
 
-    taken_ms: list[float] = []  # noqa: RUF012 # one store per process
+
+class TimedStore(Store):
+    """Notes how long each transaction of calls took."""
+
+    taken: list[Times] = []  # noqa: RUF012 # one store per process
 
     def write(self, calls: Sequence[StoredCall]) -> None:
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.thread_time()
         super().write(calls)
-        self.taken_ms.append((time.perf_counter() - begun) * 1000)
+        if calls:
+            self.taken.append(((time.perf_counter() - begun) * 1000, (time.thread_time() - busy) * 1000, len(calls)))
 
 
-def write(path: Path, seed: int, stop: Event, results: Queue[list[float]], keep_days: float | None) -> None:
+def write(path: Path, seed: int, stop: Event, results: Queue[list[Times]], keep_days: float | None) -> None:
     """50 calls a second through the writer until told to stop; the times of its transactions."""
     made = _calls(seed)
     ready: dict[str, StoredCall] = {}
@@ -81,7 +87,7 @@ def write(path: Path, seed: int, stop: Event, results: Queue[list[float]], keep_
         due += 1 / CALLS_PER_S
         time.sleep(max(0.0, due - time.monotonic()))
     writer.stop()
-    results.put(TimedStore.taken_ms)
+    results.put(TimedStore.taken)
 
 
 def _calls(seed: int) -> Iterator[StoredCall]:
@@ -91,13 +97,13 @@ def _calls(seed: int) -> Iterator[StoredCall]:
 
 
 @contextmanager
-def writing(path: Path, keep_days: float | None) -> Iterator[list[float]]:
+def writing(path: Path, keep_days: float | None) -> Iterator[list[Times]]:
     """While inside, calls are written; the list is filled on leaving."""
     stop = multiprocessing.Event()
-    results: Queue[list[float]] = multiprocessing.Queue()
+    results: Queue[list[Times]] = multiprocessing.Queue()
     process = multiprocessing.Process(target=write, args=(path, time.time_ns(), stop, results, keep_days))
     process.start()
-    taken: list[float] = []
+    taken: list[Times] = []
     try:
         time.sleep(3)
         yield taken
@@ -114,7 +120,10 @@ def browsing(path: Path) -> Iterator[str]:
     try:
         if process.stdout is None:
             raise RuntimeError("no output")
-        yield process.stdout.readline().split(" is at ")[1].split("turnpike/traffic")[0].rstrip("/")
+        line = process.stdout.readline()
+        if not (found := re.search(r"http://[^/\s]+", line)):
+            raise RuntimeError(f"no address in {line!r}")
+        yield found[0]
     finally:
         process.terminate()
         process.wait()
@@ -139,7 +148,7 @@ def known(path: Path) -> dict[str, Any]:
             "SELECT id, conversation_id FROM calls WHERE ts_ms >= (SELECT (min(ts_ms) + max(ts_ms)) / 2 FROM calls) ORDER BY ts_ms LIMIT 1"
         )
         call_id, conversation_id = connection.execute(middle).fetchone()
-        [text] = connection.execute("SELECT text FROM parts WHERE id = (SELECT max(id) / 2 FROM parts)").fetchone()
+        [text] = connection.execute("SELECT text FROM parts WHERE id >= (SELECT max(id) / 2 FROM parts) AND text > '' LIMIT 1").fetchone()
         [calls] = connection.execute("SELECT count(*) FROM calls").fetchone()
     return {"call_id": call_id, "conversation_id": conversation_id, "rare": max(text.split(), key=len).strip(".").lower(), "calls": calls}
 
@@ -167,7 +176,13 @@ def main() -> None:
     print(f"{'':34} {'idle, ms':>20} {'while writing, ms':>20}")
     for name in paths:
         print(f"{name:34} {idle[name]:>20} {busy[name]:>20}")
-    print(f"writes: {len(taken)}, p50 {percentile(taken, 0.5):.1f} ms, p99 {percentile(taken, 0.99):.1f} ms, max {max(taken):.1f} ms")
+    for name, values in {
+        "clock": [wall for wall, _, _ in taken],
+        "processor": [busy for _, busy, _ in taken],
+        "clock per call": [wall / calls for wall, _, calls in taken],
+    }.items():
+        found = ", ".join(f"p{share * 100:.0f} {percentile(values, share):.1f} ms" for share in (0.5, 0.9, 0.99))
+        print(f"{len(taken)} transactions, {name}: {found}, max {max(values):.1f} ms")
 
 
 if __name__ == "__main__":

@@ -52,3 +52,19 @@ def test_a_system_message_is_one_wherever_it_stands(store: Store) -> None:
         store.write([stored_call(messages=(say("user", before), say("system", "be brief"), say("user", "and now")))])
     assert rows(store, "SELECT count(*), max(parent), max(n) FROM messages WHERE role = 'system'") == [(1, None, 1)]
     assert rows(store, "SELECT n, count(*) FROM messages WHERE role = 'user' GROUP BY n") == [(1, 2), (2, 2)]
+
+
+def test_what_was_prepared_is_stored_as_if_it_had_not_been(store: Store) -> None:
+    """Also when its segments went, or came, between the two."""
+    first, second = (stored_call(bodies=(body(bytes([65 + n]) * 5000), body(b"x" * 3000, "response"))) for n in (0, 0))
+    store.prepare(first)
+    store.write([first])
+    store.prepare(second)
+    store._connection.execute("DELETE FROM calls")
+    store._connection.execute("DELETE FROM bodies")
+    store._connection.execute("DELETE FROM segments")
+    store._connection.execute("DELETE FROM segment_refs")
+    store.write([second])
+    for stored in second.bodies:
+        read = store.body(str(second.row["id"]), stored.kind)
+        assert read and read.content == stored.content
