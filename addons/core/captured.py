@@ -133,8 +133,13 @@ def deltas_ms(body: CapturedBody, answer: Answer) -> tuple[float, ...]:
 
 def credentials_of(record: CallRecord) -> list[str]:
     """The credentials that the client itself sent, which an upstream's error may echo: header values without their scheme, query values."""
-    values = [value.rpartition(" ")[2] for name, value in record.request.headers if is_credential_header(name)]
-    for item in record.path.partition("?")[2].split("&"):
+    return credentials_in(record.request.headers, record.path)
+
+
+def credentials_in(headers: Headers, path: str) -> list[str]:
+    """The same, of a request's headers and its path with the query."""
+    values = [value.rpartition(" ")[2] for name, value in headers if is_credential_header(name)]
+    for item in path.partition("?")[2].split("&"):
         name, _, value = item.partition("=")
         if is_credential_parameter(unquote_plus(name)):
             values += [value, unquote_plus(value)]

@@ -76,12 +76,27 @@ def _chain(messages: Iterable[Message]) -> Iterator[bytes]:
     """One digest per turn that says anything; turns of one role in a row are one turn (their parts are hashed singly)."""
     digest = b""
     for message in messages:
-        if message.role == "system":
-            continue
-        role = _TOOL_ROLES.get(message.role, message.role)
-        for content in _content(message):
-            digest = blake2b(digest + role.encode() + b"\0" + content, digest_size=DIGEST_BYTES).digest()
-            yield digest
+        for link in _links(digest, message):
+            digest = link
+            yield link
+
+
+def _links(digest: bytes, message: Message) -> Iterator[bytes]:
+    """What becomes of the digest of all before a message, content by content; nothing for a system message."""
+    if message.role == "system":
+        return
+    role = _TOOL_ROLES.get(message.role, message.role)
+    for content in _content(message):
+        digest = blake2b(digest + role.encode() + b"\0" + content, digest_size=DIGEST_BYTES).digest()
+        yield digest
+
+
+def ends(messages: Iterable[Message]) -> Iterator[bytes]:
+    """For each message the digest of all that was said up to its end: equal for a history that a client sends again."""
+    digest = b""
+    for message in messages:
+        digest = _last(_links(digest, message)) or digest
+        yield digest
 
 
 def _last(digests: Iterable[bytes]) -> bytes:

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from addons.storage.migrations import CAPTURES, ForeignDatabase, Schema, check_ours, migrate
@@ -56,7 +56,10 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection for one thread. Raises StoreError when there is no such database."""
     try:
         connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        with ExitStack() as on_error:
+            on_error.callback(connection.close)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            on_error.pop_all()
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the database {path}: {error}") from error
     return connection

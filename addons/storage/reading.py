@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import fields
 from hashlib import sha256
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import zstandard
 
-from addons.core.call import Message, Part, SqlValue, StoredBody
+from addons.core.call import AttemptRecord, Message, Part, RedactionNote, SqlValue, StoredBody, StoredCall
 from addons.storage.database import StoreError
 from addons.storage.segments import unpack
 
+KINDS: tuple[Literal["request", "response"], ...] = ("request", "response")
 _BODY = "SELECT kind, headers, encoding, sha256, size, truncated, redacted, segments FROM bodies WHERE call_id = ? AND kind = ?"
 _SEGMENTS = """
 SELECT s.codec, s.data, s.size FROM json_each(?) AS listed LEFT JOIN segments AS s ON s.id = listed.value ORDER BY listed.key
@@ -23,6 +25,11 @@ SELECT c.position, m.role, c.is_answer, p.kind, p.text, p.data
 FROM call_messages c JOIN messages m ON m.id = c.message_id LEFT JOIN parts p ON p.message_id = m.id
 WHERE c.call_id = ? ORDER BY c.position, p.n
 """
+
+ATTEMPT_COLUMNS = tuple(column.name for column in fields(AttemptRecord))
+_ATTEMPTS = f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n"
+_NOTES = 'SELECT rule, "where", action FROM redactions WHERE call_id = ? ORDER BY rowid'
+_TIMINGS = "SELECT deltas_ms FROM stream_timings WHERE call_id = ?"
 
 
 def read_call(connection: sqlite3.Connection, call_id: str) -> dict[str, SqlValue] | None:
@@ -67,6 +74,28 @@ def read_messages(connection: sqlite3.Connection, call_id: str) -> tuple[tuple[M
         message = Message(role, tuple(_part(*row[3:]) for row in of_message if row[3] is not None))
         (answered if is_answer else asked).append(message)
     return tuple(asked), tuple(answered)
+
+
+def read_stored(connection: sqlite3.Connection, call_id: str) -> StoredCall | None:
+    """A call with all that belongs to it, `row` with every column (`stored_at` and `pinned` too); None when there is no such call.
+
+    What was deleted meanwhile is missing as a whole, where the caller's transaction holds all of the reading. Raises StoreError as
+    read_body does.
+    """
+    row = read_call(connection, call_id)
+    if row is None:
+        return None
+    asked, answered = read_messages(connection, call_id)
+    timings = connection.execute(_TIMINGS, (call_id,)).fetchone()
+    return StoredCall(
+        row,
+        attempts=tuple(AttemptRecord(*found) for found in connection.execute(_ATTEMPTS, (call_id,))),
+        bodies=tuple(body for kind in KINDS if (body := read_body(connection, call_id, kind))),
+        messages=(*asked, *answered),
+        answers=len(answered),
+        deltas_ms=tuple(json.loads(timings[0])) if timings else (),
+        redactions=tuple(RedactionNote(*found) for found in connection.execute(_NOTES, (call_id,))),
+    )
 
 
 def _part(kind: Any, text: str | None, data: str | None) -> Part:

@@ -12,6 +12,7 @@ from typing import Any
 
 from addons.core.call import AttemptRecord, CallRecord, CapturedBody, RedactionNote, SqlValue, StoredBody, StoredCall
 from addons.core.redaction.cleaner import Cleaner
+from addons.core.redaction.stored import EXCERPTS
 
 
 class UnreadableFile(ValueError):
@@ -73,10 +74,6 @@ class Given:
         )
 
 
-EXCERPTS = ("prompt", "response")
-"""Columns of content, which `capture.bodies: false` keeps out."""
-
-
 def _clean(name: str, value: SqlValue, cleaner: Cleaner) -> SqlValue:
     if not isinstance(value, str):
         return value
@@ -85,11 +82,15 @@ def _clean(name: str, value: SqlValue, cleaner: Cleaner) -> SqlValue:
 
 @dataclass(slots=True)
 class Entry:
-    """One recorded exchange. `record.id` and what tells the API are still to be found (`records.py`), unless the file gave them."""
+    """One recorded exchange. `record.id` and what tells the API are still to be found (`records.py`), unless the file gave them.
+
+    `stored`: all of it as other captures hold it, which is to be masked and stored, and not to be digested again.
+    """
 
     record: CallRecord
     given: Given = field(default_factory=Given)
     known_call: bool = False  # the file says that it is an LLM call
+    stored: StoredCall | None = None
 
 
 def from_base64(text: str, what: str) -> bytes:

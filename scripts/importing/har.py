@@ -2,7 +2,8 @@
 
 The file is walked, not parsed: of its entries one at a time becomes Python values, so that memory is one entry's, not the file's.
 Bodies are content-decoded nearly always, whatever their headers say; WebSocket messages (`_webSocketMessages`: Chrome, mitmproxy)
-become JSON lines, what was sent the request and what came the answer.
+become JSON lines, what was sent the request and what came the answer. An entry that `turnpike export` wrote says in `_turnpike` what
+the call was; its bodies are those of the HAR, its messages are read of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from addons.core.call import CallRecord, CapturedBody, Headers
 from addons.core.captured import header
 from addons.core.encodings import UndecodableBody, decode, names
 from addons.core.jsonvalues import items, obj, objects, parse
+from scripts.importing import jsonl
 from scripts.importing.entry import BodyFacts, BrokenEntry, Entry, Given, fill_with_messages, from_base64, note_lost, text_of
 from scripts.importing.jsonscan import NotJSON, elements, members, start_of
 from scripts.importing.source import Plain
@@ -51,6 +53,8 @@ def read(raw: bytes) -> Entry | None:
     entry = parse(raw)
     if not isinstance(entry, dict):
         raise BrokenEntry("not a JSON object")
+    if isinstance(entry.get("_turnpike"), dict):
+        return _exported(entry)
     request, response = obj(entry, "request"), obj(entry, "response")
     url = _url(text_of(request, "url", "request"))
     if url is None:
@@ -71,6 +75,18 @@ def read(raw: bytes) -> Entry | None:
         _read_messages(record, messages)
         return Entry(record)
     return Entry(record, _sizes(record, sent_size, size))
+
+
+def _exported(entry: dict[str, Any]) -> Entry:
+    """An entry of our own export, as a JSON line of version 1. Raises BrokenEntry."""
+    line = entry["_turnpike"] | {"turnpike": 1 if entry["_turnpike"].get("turnpike") in jsonl.VERSIONS else None}
+    for kind, message, text in (("request", obj(entry, "request"), "postData"), ("response", obj(entry, "response"), "content")):
+        if isinstance(line.get(kind), dict):
+            held = obj(message, text)
+            is_base64 = "base64" in (held.get("encoding"), held.get("_encoding"))
+            body = {"base64": held.get("text")} if is_base64 else held.get("text")
+            line[kind] = line[kind] | {"headers": [list(pair) for pair in _headers(message)], "body": body}
+    return jsonl.entry_of(line)
 
 
 def _url(url: str) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ while two equal entries of one file stay two calls.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import ModuleType
 
@@ -15,6 +15,7 @@ from addons.config import Config
 from addons.core.call import CallRecord, StoredCall
 from addons.core.ids import RANDOM_BYTES, ulid
 from addons.core.redaction.cleaner import Cleaner
+from addons.core.redaction.stored import StoredCleaner
 from addons.state import State
 from addons.storage.store import Store
 from scripts.importing import flows, har, jsonl
@@ -63,6 +64,7 @@ class Importer:
         self._store = store
         self._state = State()
         self._state.adopt(config)
+        self._cleaner = StoredCleaner(self._state.redactor)
 
     def run(self, source: Source, progress: Progress) -> Tally:
         """Raises UnreadableFile where nothing of the file could be read, StorageFailure where the disk or a lock is in the way."""
@@ -109,6 +111,10 @@ class Importer:
         return True
 
     def _digest(self, entry: Entry) -> StoredCall:
+        if entry.stored:
+            capture = self._config.capture
+            named = replace(entry.stored, row=entry.stored.row | {"id": entry.record.id})
+            return self._cleaner.call(named, keep_bodies=capture.bodies, max_body=capture.max_body)
         stored = self._state.digest_record(entry.record)
         return entry.given.over(stored, Cleaner(self._state.redactor), self._config.capture.bodies)
 

@@ -1,6 +1,6 @@
 """Our own JSON lines, one call a line, as `turnpike export` writes them:
 
-    {"turnpike": 1,                       the version of this form
+    {"turnpike": 2,                       the version of this form
      "call": {…},                         the columns of `calls` (`stored_at` is ignored); `id` and `ts_ms` name it
      "attempts": [{"n", "upstream", "host", "model", "key_hint", "status", "failure", "wait_ms", "duration_ms"}, …],
      "request": {"headers": [["name", "value"], …],
@@ -9,29 +9,46 @@
                  "size": 123,             bytes on the wire
                  "truncated": false, "redacted": false},
      "response": {…},                     the same; a body that was not stored is left out
+     "messages": [{"role": "user", "parts": [{"kind": "text", "text": "…", "data": {…}}]}, …],
+     "answer": [{"role": "assistant", "parts": […]}, …],
      "deltas_ms": [12.5, 0.8, …],         of a stream
      "redactions": [{"rule", "where", "action"}, …]}
 
-Only `turnpike` and `call` with a time, a method, a host and a path have to be there. What a line says wins over what would be read
-of its bodies, so that an exported call comes back as it was; messages and parts are read of the bodies again.
+Only `turnpike` and `call` with a time, a method, a host and a path have to be there. A line of version 2 whose call names its `api` is
+stored as it stands, masked once more: nothing in it is read or priced again, and what it doesn't say stays unknown, so that an exported
+call comes back as it was. Of a line of version 1, or without an `api`, what it says wins over what is read of its bodies; its messages
+are read of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import datetime
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from addons.core.call import AttemptRecord, CallRecord, CapturedBody, FailureClass, Outcome, RedactionNote, SqlValue
+from addons.core.call import (
+    AttemptRecord,
+    CallRecord,
+    CapturedBody,
+    FailureClass,
+    Message,
+    Outcome,
+    Part,
+    PartKind,
+    RedactionNote,
+    SqlValue,
+    StoredBody,
+    StoredCall,
+)
 from addons.core.ids import is_ulid
 from addons.core.jsonvalues import obj, objects, parse
+from addons.storage.reading import ATTEMPT_COLUMNS, KINDS
 from scripts.importing.entry import BodyFacts, BrokenEntry, Entry, Given, from_base64, text_of
 from scripts.importing.jsonscan import BOM
 from scripts.importing.source import Plain
 
-VERSION = 1
-KINDS = ("request", "response")
+VERSION = 2
+VERSIONS = (1, VERSION)
 NOT_READ = ("id", "pinned", "stored_at")
 """Columns that are the record's or the store's own."""
 
@@ -48,7 +65,6 @@ RECORD_TEXTS = (
     "decision",
     "key_hint",
 )
-ATTEMPT_COLUMNS = tuple(column.name for column in fields(AttemptRecord))
 TIMES = ("connect_ms", "ttfb_ms", "duration_ms")
 
 
@@ -69,8 +85,13 @@ def read(raw: bytes) -> Entry:
     line = parse(raw)
     if not isinstance(line, dict):
         raise BrokenEntry("not a JSON object")
-    if line.get("turnpike") != VERSION:
-        raise BrokenEntry(f'not of version {VERSION} of Turnpike\'s own JSON lines ("turnpike": {VERSION})')
+    return entry_of(line)
+
+
+def entry_of(line: dict[str, Any]) -> Entry:
+    """The call of a line's values. Raises BrokenEntry."""
+    if line.get("turnpike") not in VERSIONS:
+        raise BrokenEntry(f'not of version {" or ".join(map(str, VERSIONS))} of Turnpike\'s own JSON lines ("turnpike": {VERSION})')
     columns = _columns(obj(line, "call"))
     record = _record(columns)
     given = Given({name: value for name, value in columns.items() if name not in NOT_READ}, pinned=bool(columns.get("pinned")))
@@ -85,7 +106,39 @@ def read(raw: bytes) -> Entry:
     if "deltas_ms" in line:
         given.deltas_ms = tuple(float(value) for value in _numbers(line["deltas_ms"]))
     given.redactions = tuple(_note(value) for value in objects(line, "redactions"))
-    return Entry(record, given, known_call=isinstance(columns.get("api"), str))
+    known = isinstance(columns.get("api"), str)
+    return Entry(record, given, known, _stored(line, record, given) if known and line["turnpike"] == VERSION else None)
+
+
+def _stored(line: dict[str, Any], record: CallRecord, given: Given) -> StoredCall:
+    answer = _messages(line, "answer")
+    return StoredCall(
+        given.columns | {"id": record.id},
+        attempts=given.attempts or (),
+        bodies=tuple(_stored_body(kind, getattr(record, kind), given.bodies[kind]) for kind in KINDS if kind in given.bodies),
+        messages=(*_messages(line, "messages"), *answer),
+        answers=len(answer),
+        deltas_ms=given.deltas_ms or (),
+        redactions=given.redactions,
+    )
+
+
+def _stored_body(kind: Literal["request", "response"], body: CapturedBody, facts: BodyFacts) -> StoredBody:
+    size = len(body.content) if facts.size is None else facts.size
+    return StoredBody(kind, body.headers, body.content, facts.encoding, size, bool(facts.truncated), bool(facts.redacted))
+
+
+def _messages(line: dict[str, Any], name: str) -> tuple[Message, ...]:
+    return tuple(
+        Message(text_of(message, "role", name), tuple(_part(part) for part in objects(message, "parts"))) for message in objects(line, name)
+    )
+
+
+def _part(value: dict[str, Any]) -> Part:
+    if value.get("kind") not in get_args(PartKind):
+        raise BrokenEntry("a message has a part of no known kind")
+    data = value.get("data")
+    return Part(value["kind"], _text(value, "text"), data if isinstance(data, dict) else None)
 
 
 def _columns(call: dict[str, Any]) -> dict[str, SqlValue]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from addons.core.call import Message, Part
-from addons.core.conversations import Conversations, says_same
+from addons.core.conversations import Conversations, ends, says_same
 
 
 def user(text: str) -> Message:
@@ -145,3 +145,15 @@ def test_an_answer_that_is_sent_back_says_the_same() -> None:
     assert says_same([assistant("yes")], [Message("assistant", (Part("text", "y"), Part("text", "es")))])
     assert not says_same([assistant("yes")], [answer])
     assert not says_same([assistant("no")], [assistant("yes")])
+
+
+def test_ends_are_equal_for_a_history_that_is_sent_again() -> None:
+    """Message by message; a system message adds nothing, another word makes all that follows new."""
+    asked = [Message("system", (Part("text", "be brief"),)), user("hello"), assistant("hi")]
+    again = [Message("system", (Part("text", "be long"),)), user("hello "), assistant("hi"), user("why?")]
+    assert list(ends(asked)) == list(ends(again))[:3]
+    first, *_ = ends(asked)
+    assert first == b""
+    assert len(set(ends(again))) == 4
+    other = list(ends([user("hello!"), assistant("hi")]))
+    assert not set(other) & set(ends(asked))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from addons.core.call import Message, Part
 from addons.storage.database import StoreError, open_reader
-from addons.storage.reading import read_messages
+from addons.storage.reading import read_messages, read_stored
 from addons.storage.store import Store
 from tests.storage.support import full_call, say, stored_call
 
@@ -50,3 +51,16 @@ def test_messages_keep_their_parts_and_data(store: Store) -> None:
     store.write([stored])
     with closing(open_reader(store.path)) as connection:
         assert read_messages(connection, str(stored.row["id"])) == (asked, answered)
+
+
+def test_a_call_is_read_with_all_that_belongs_to_it(store: Store) -> None:
+    """As it was written, with every column; what was not stored is not made up."""
+    call = full_call()
+    store.write([call, stored_call("bare")])
+    with closing(open_reader(store.path)) as connection:
+        found, bare, none = (read_stored(connection, call_id) for call_id in (str(call.row["id"]), "bare", "nothing"))
+    assert found and bare and none is None
+    assert found.row.pop("stored_at") and found.row.pop("pinned") == 0
+    assert {name: value for name, value in found.row.items() if value is not None} == call.row
+    assert replace(found, row=call.row) == call
+    assert (bare.attempts, bare.bodies, bare.messages, bare.deltas_ms, bare.redactions) == ((), (), (), (), ())

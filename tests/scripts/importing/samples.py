@@ -12,8 +12,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow
 
 from addons.storage.database import open_reader
-from addons.storage.reading import read_body, read_call
-from scripts.importing.jsonl import ATTEMPT_COLUMNS
+from addons.storage.reading import ATTEMPT_COLUMNS, read_body, read_call
 
 REQUEST = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What is a turnpike?"}]}
 ANSWER = {

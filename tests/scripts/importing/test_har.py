@@ -190,3 +190,31 @@ def test_what_mitmproxy_writes_reads_as_the_flow_does() -> None:
     assert second.record.response.content
     assert isinstance(third.record, CallRecord)
     assert (third.record.status, third.record.error_type) == (None, "connect")
+
+
+def test_an_entry_of_our_own_export_says_what_it_was() -> None:
+    """Id, columns, attempts and what is known of the bodies; the bodies themselves are the HAR's. Broken, it is said."""
+    call = {
+        "id": "01JD3V8Y6QXKTR0ZB5N4M7WCEF",
+        "ts_ms": 5,
+        "method": "POST",
+        "host": "a.test",
+        "path": "/x",
+        "api": "openai.chat",
+        "status": 200,
+    }
+    facts = {"encoding": "gzip", "size": 5, "truncated": False, "redacted": True}
+    extra: dict[str, Any] = {"turnpike": 2, "call": call, "attempts": [{"n": 1}], "request": facts, "response": facts}
+    entry = har_entry(content={"text": base64.b64encode(b"\xff").decode(), "encoding": "base64"}, _turnpike=extra)
+    entry["request"]["postData"] |= {"text": base64.b64encode(b"\xfe").decode(), "_encoding": "base64"}
+    found = taken(entry)
+    assert (found.record.id, found.record.host, found.known_call, found.stored) == (call["id"], "a.test", True, None)
+    assert (found.record.request.content, found.record.response.content) == (b"\xfe", b"\xff")
+    assert found.record.request.headers[0] == ("content-type", "application/json")
+    assert found.given.bodies["response"].size == 5 and found.given.bodies["response"].redacted
+    assert found.given.attempts and found.given.columns["path"] == "/x"
+    del extra["response"]
+    assert set(taken(entry).given.bodies) == {"request"}
+    for broken in ({}, extra | {"turnpike": 9}, extra | {"call": None}):
+        with pytest.raises(BrokenEntry):
+            read(json.dumps(entry | {"_turnpike": broken}).encode())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from addons.core.call import AttemptRecord, RedactionNote
+from addons.core.call import AttemptRecord, Message, Part, RedactionNote, StoredBody
 from scripts.importing.entry import BodyFacts, BrokenEntry
 from scripts.importing.jsonl import cut, read
 from tests.scripts.importing.samples import REQUEST
@@ -67,13 +67,32 @@ def test_a_line_made_by_hand_needs_little() -> None:
     assert not entry.known_call
 
 
+def test_a_line_of_version_2_is_stored_as_it_stands() -> None:
+    """Messages too, and nothing that it does not say; without an api it is still to be found what it is."""
+    part = {"kind": "tool_call", "text": "{}", "data": {"id": "x"}}
+    said = {"messages": [{"role": "user", "parts": []}], "answer": [{"role": "assistant", "parts": [part]}]}
+    given = line(
+        turnpike=2, call=CALL | {"api": "openai.chat", "stored_at": "x"}, request={"body": "{", "size": 9}, deltas_ms=[1, 2.5], **said
+    )
+    stored = read(given).stored
+    assert stored
+    assert stored.row == CALL | {"api": "openai.chat"}
+    assert stored.messages == (Message("user", ()), Message("assistant", (Part("tool_call", "{}", {"id": "x"}),)))
+    assert (stored.answers, stored.attempts, stored.deltas_ms, stored.redactions) == (1, (), (1, 2.5), ())
+    assert stored.bodies == (StoredBody("request", (), b"{", None, 9, False, False),)
+    assert read(line(turnpike=2, **said)).stored is None
+    assert read(line(call=CALL | {"api": "openai.chat"}, **said)).stored is None
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"{",
         b"[]",
         b"{}",
-        b'{"turnpike": 2, "call": {"id": "x"}}',
+        b'{"turnpike": 3, "call": {"id": "x"}}',
+        line(turnpike=2, call=CALL | {"api": "openai.chat"}, messages=[{"parts": []}]),
+        line(turnpike=2, call=CALL | {"api": "openai.chat"}, answer=[{"role": "user", "parts": [{"kind": "new"}]}]),
         line(call=None),
         line(call={}),
         line(call={name: value for name, value in CALL.items() if name != "ts_ms"}),
