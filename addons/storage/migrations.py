@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, s001_cooldowns
+from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, m006_llm, s001_cooldowns
 
 MIGRATIONS: tuple[str, ...] = (
     m001_tables.STATEMENTS,
@@ -21,6 +21,7 @@ MIGRATIONS: tuple[str, ...] = (
     m003_redacted.STATEMENTS,
     m004_dashboard.STATEMENTS,
     m005_retention.STATEMENTS,
+    m006_llm.STATEMENTS,
 )
 STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS,)
 

@@ -17,7 +17,7 @@ model served_model response_model route decision stream status outcome error_typ
 cache_read_tokens cache_write_tokens reasoning_tokens tokens_source cost_usd cost_source key_hint attempts redactions pinned
 n_messages n_tool_calls request_bytes response_bytes connect_ms ttfb_ms ttft_ms duration_ms prompt response
 """
-VIEWS = {"traffic", "conversations", "daily", "by_model", "by_key", "latency", "errors", "redacted", "replays"}
+VIEWS = {"traffic", "responses", "conversations", "daily", "by_model", "by_key", "latency", "errors", "redacted", "replays"}
 
 
 @pytest.fixture
