@@ -61,7 +61,7 @@ Examples:
 @click.option("--conversation", metavar="ID", help="The calls of one conversation; the last characters of its id are enough.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The same as FILE.")
-@click.argument("file", required=False, metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 def command(
     *,
     config: Path | None,
