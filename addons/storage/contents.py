@@ -1,7 +1,8 @@
 """Writing what calls share: segments of bodies and messages, each stored once and found again by its hash.
 
-Called inside the store's transaction, but for `prepare`. What is stored is never remembered: another process may delete what it
-knows to be unused, so the database alone says what is there.
+Called inside the store's transaction, but for `prepare`, which looks up ahead of it what is there already. Nothing of that is
+remembered beyond the batch, nor when another connection has written meanwhile: it may have stored the same, or deleted what it knows
+to be unused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import zstandard
 
-from addons.core.call import Message, StoredBody
+from addons.core.call import Message, StoredBody, StoredCall
 from addons.storage.segments import ZSTD_LEVEL, cut, cut_long, pack
 from addons.storage.values import json_text, sql_text, sql_value
 
@@ -44,6 +45,17 @@ class _Pieces(NamedTuple):
     pieces: list[_Piece]
 
 
+class _Said(NamedTuple):
+    """A message to be. `parent`: which of the call's messages it follows; `n`: its place in its chain, from 1."""
+
+    digest: bytes
+    parent: int | None
+    n: int
+    role: str
+    parts: list[PartRow]
+    is_answer: bool
+
+
 class Contents:
     """Writes bodies and messages over one connection."""
 
@@ -51,14 +63,36 @@ class Contents:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
         self._ready: dict[tuple[str, str], _Pieces] = {}
+        self._chains: dict[str, list[_Said]] = {}
+        self._found: dict[tuple[str, bytes], int | None] = {}
+        self._version = 0
 
-    def prepare(self, call_id: str, body: StoredBody) -> None:
-        """Does ahead of the transaction what needs no lock: cutting, hashing, and packing what is not stored yet."""
-        self._ready[call_id, body.kind] = self._pieces(body)
+    def prepare(self, call: StoredCall) -> None:
+        """Does ahead of the transaction what needs no lock: cutting, hashing, packing what is not stored yet, and finding what is."""
+        call_id = str(call.row["id"])
+        self.check()
+        for body in call.bodies:
+            self._ready[call_id, body.kind] = self._pieces(body)
+        self._chains[call_id] = chain = chained(call.messages, call.answers)
+        for said in chain:
+            self._look_up(_FIND_MESSAGE, said.digest)
+
+    def check(self) -> None:
+        """Drops what was found, where another connection has written since; asked when a transaction begins."""
+        [version] = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self.doubt()
+        self._version = version
+
+    def doubt(self) -> None:
+        """What was found is looked up again; asked when a transaction is taken back, with what it had stored."""
+        self._found.clear()
 
     def forget(self) -> None:
         """What was prepared and not added is dropped."""
         self._ready.clear()
+        self._chains.clear()
+        self._found.clear()
 
     def add_body(self, call_id: str, body: StoredBody) -> None:
         """A body as the list of its segments."""
@@ -70,15 +104,11 @@ class Contents:
 
     def add_messages(self, call_id: str, messages: Sequence[Message], answers: int) -> None:
         """The messages of a call, the last `answers` of them its answer. Several answers (n > 1) all follow the same request."""
-        first_answer = len(messages) - answers
-        rows = []
-        parent: tuple[int, bytes, int] | None = None
-        for position, message in enumerate(messages):
-            is_answer = position >= first_answer
-            stored = self._message(message, None if message.role == "system" else parent)
-            rows.append((call_id, position, stored[0], is_answer))
-            if message.role != "system" and not is_answer:
-                parent = stored
+        chain = self._chains.pop(call_id, None) or chained(messages, answers)
+        ids: list[int] = []
+        for said in chain:
+            ids.append(self._message(said, None if said.parent is None else ids[said.parent]))
+        rows = [(call_id, position, ids[position], said.is_answer) for position, said in enumerate(chain)]
         self._connection.executemany(_INSERT_CALL_MESSAGE, rows)
 
     def _pieces(self, body: StoredBody) -> _Pieces:
@@ -86,39 +116,62 @@ class Contents:
         pieces = []
         for content in cut(body.content) if body.kind == "request" else cut_long(body.content):
             digest = sha256(content).digest()
-            known = self._connection.execute(_FIND_SEGMENT, (digest,)).fetchone()
-            pieces.append(_Piece(digest, content, None if known else pack(content, self._compressor)))
+            known = self._look_up(_FIND_SEGMENT, digest)
+            pieces.append(_Piece(digest, content, pack(content, self._compressor) if known is None else None))
         return _Pieces(sha256(body.content).hexdigest(), pieces)
 
+    def _look_up(self, statement: str, digest: bytes) -> int | None:
+        """The id of what has this hash; None where nothing has it."""
+        key = (statement, digest)
+        if key not in self._found:
+            found = self._connection.execute(statement, (digest,)).fetchone()
+            self._found[key] = found and int(found[0])
+        return self._found[key]
+
     def _segment(self, piece: _Piece) -> int:
-        """Asked once more under the lock: another process may have stored it or taken it away meanwhile."""
-        found = self._connection.execute(_FIND_SEGMENT, (piece.digest,)).fetchone()
-        if found:
-            return int(found[0])
+        known = self._look_up(_FIND_SEGMENT, piece.digest)
+        if known is not None:
+            return known
         codec, data = piece.packed or pack(piece.content, self._compressor)
-        return self._insert(_INSERT_SEGMENT, (piece.digest, codec, len(piece.content), data))
+        stored = self._insert(_INSERT_SEGMENT, (piece.digest, codec, len(piece.content), data))
+        self._found[_FIND_SEGMENT, piece.digest] = stored
+        return stored
 
-    def _message(self, message: Message, parent: tuple[int, bytes, int] | None) -> tuple[int, bytes, int]:
-        """(id, hash, place in its chain from 1). A message's hash covers all that went before it.
-
-        System messages stand outside the chain: coding agents write the date or a per-call token into theirs, which would
-        make the whole history new with every call.
-        """
-        parent_id, parent_hash, parent_n = parent or (None, b"", 0)
-        parts = [_part_row(part.kind, part.text, part.data) for part in message.parts]
-        digest = sha256(parent_hash + json_text([message.role, parts]).encode()).digest()
-        found = self._connection.execute(_FIND_MESSAGE, (digest,)).fetchone()
-        if found:
-            return int(found[0]), digest, parent_n + 1
-        message_id = self._insert(_INSERT_MESSAGE, (digest, parent_id, sql_text(message.role), parent_n + 1))
-        self._connection.executemany(_INSERT_PART, [(message_id, n, *part) for n, part in enumerate(parts)])
-        return message_id, digest, parent_n + 1
+    def _message(self, said: _Said, parent_id: int | None) -> int:
+        known = self._look_up(_FIND_MESSAGE, said.digest)
+        if known is not None:
+            return known
+        stored = self._insert(_INSERT_MESSAGE, (said.digest, parent_id, sql_text(said.role), said.n))
+        self._found[_FIND_MESSAGE, said.digest] = stored
+        self._connection.executemany(_INSERT_PART, [(stored, n, *part) for n, part in enumerate(said.parts)])
+        return stored
 
     def _insert(self, statement: str, row: tuple[object, ...]) -> int:
         inserted = self._connection.execute(statement, row).lastrowid
         if inserted is None:
             raise sqlite3.InternalError("an insert gave no rowid")
         return inserted
+
+
+def chained(messages: Sequence[Message], answers: int) -> list[_Said]:
+    """The messages of a call with their hashes; a message's hash covers all that went before it.
+
+    System messages stand outside the chain: coding agents write the date or a per-call token into theirs, which would
+    make the whole history new with every call.
+    """
+    first_answer = len(messages) - answers
+    chain: list[_Said] = []
+    last: int | None = None
+    for position, message in enumerate(messages):
+        is_answer, is_system = position >= first_answer, message.role == "system"
+        parent = None if is_system else last
+        before, n = (b"", 0) if parent is None else (chain[parent].digest, chain[parent].n)
+        parts = [_part_row(part.kind, part.text, part.data) for part in message.parts]
+        digest = sha256(before + json_text([message.role, parts]).encode()).digest()
+        chain.append(_Said(digest, parent, n + 1, message.role, parts, is_answer))
+        if not is_system and not is_answer:
+            last = position
+    return chain
 
 
 def _part_row(kind: str, text: str | None, data: dict[str, object] | None) -> PartRow:

@@ -6,8 +6,10 @@ What nothing uses any more is known without a search, so that retention need not
 whose last call went: looked at once more before they go, since a newer call may have said the same meanwhile.
 The search's index is merged by `fulltext.merge_some` from now on, between transactions instead of within them.
 
-Each facet of `traffic` has an index that holds all it counts; a row of `calls` is a kilobyte. The view itself has no order any more
-(Datasette's page has: `sort_desc`): with one SQLite reads every row to count them.
+The page of `traffic` is counted, filtered and sorted by one index that holds the columns people look for, in the order of time, so that
+new calls are added at its end; a row of `calls` is a kilobyte. It stands for an index per column: those are written all over the file,
+and whichever of them SQLite chooses, the other filters and facets read rows. The view itself has no order any more (Datasette's page
+has: `sort_desc`): with one SQLite reads every row to count them.
 """
 
 STATEMENTS = """
@@ -39,9 +41,14 @@ END;
 
 INSERT INTO parts_fts (parts_fts, rank) VALUES ('automerge', 0);
 
-CREATE INDEX calls_status ON calls(status);
-CREATE INDEX calls_api ON calls(api);
-CREATE INDEX calls_models ON calls(response_model, served_model, model);
+DROP INDEX calls_started_at;
+DROP INDEX calls_model;
+DROP INDEX calls_upstream;
+DROP INDEX calls_outcome;
+DROP INDEX calls_client;
+CREATE INDEX calls_traffic ON calls(
+  started_at, outcome, upstream, client, status, api, response_model, served_model, model, project, tag
+);
 
 DROP VIEW traffic;
 CREATE VIEW traffic AS

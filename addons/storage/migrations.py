@@ -8,6 +8,7 @@ more line in `MIGRATIONS` or `STATE_MIGRATIONS`. (sqlite-utils would make some o
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ MIGRATIONS: tuple[str, ...] = (
     m006_llm.STATEMENTS,
 )
 STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS,)
+
+LARGE_BYTES = 100_000_000
+"""From here on a migration that makes an index takes longer than one waits without a word: some 10 s for 12 GB."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class ForeignDatabase(Exception):
 def migrate(connection: sqlite3.Connection, schema: Schema = CAPTURES) -> None:
     """Brings the schema up to date; does nothing when it is. Safe when several processes open one file at once.
 
+    Where that may take long it is said before each step, as a warning, so that it is seen wherever it happens.
     Raises ForeignDatabase, or sqlite3.Error (DatabaseError: the file is no database at all).
     """
     pending = True
@@ -93,6 +100,10 @@ def _apply_next(connection: sqlite3.Connection, schema: Schema) -> None:
     version = _version(connection, schema)
     if version == len(schema.migrations):
         return
+    size, pages = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count"))
+    if size * pages >= LARGE_BYTES:
+        told = "%s (%.1f GB) is brought to schema %d of %d, once; it cannot be written meanwhile"
+        logger.warning(told, schema.name, size * pages / 1e9, version + 1, len(schema.migrations))
     for statement in statements(schema.migrations[version]):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {schema.application_id}")

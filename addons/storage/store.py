@@ -98,8 +98,7 @@ class Store:
     def prepare(self, call: StoredCall) -> None:
         """Does some of `write`'s work ahead of it, without a lock; a call that cannot be prepared is told of when it is written."""
         try:
-            for body in call.bodies:
-                self._contents.prepare(str(call.row["id"]), body)
+            self._contents.prepare(call)
         except Exception as error:  # a poisoned value, or the disk: `write` meets it again
             logger.debug("call %s is not prepared: %s", call.row.get("id"), type(error).__name__)
 
@@ -147,9 +146,11 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             with _failures():
+                self._contents.check()
                 yield
                 self._connection.execute("COMMIT")
         except BaseException:
+            self._contents.doubt()
             if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                 with _failures():
                     self._connection.execute("ROLLBACK")
@@ -188,7 +189,7 @@ class Store:
         """Was the row new? What a row cannot be without is filled in."""
         now_ms = _now_ms()
         needed: dict[str, SqlValue] = {"started_at": iso_time(now_ms), "ts_ms": now_ms, "conversation_id": call.row["id"]}
-        row = needed | {name: sql_value(value) for name, value in call.row.items() if sql_value(value) is not None}
+        row = needed | {name: kept for name, value in call.row.items() if (kept := sql_value(value)) is not None}
         values = [row.get(name) for name in self._columns]
         return self._connection.execute(self._insert_call, (*values, iso_time(now_ms))).rowcount > 0
 

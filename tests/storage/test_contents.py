@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import string
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from addons.core.call import Message
+from addons.core.call import Message, StoredCall
 from addons.storage.store import Store
 from tests.storage.support import body, rows, say, stored_call
 
@@ -54,17 +57,62 @@ def test_a_system_message_is_one_wherever_it_stands(store: Store) -> None:
     assert rows(store, "SELECT n, count(*) FROM messages WHERE role = 'user' GROUP BY n") == [(1, 2), (2, 2)]
 
 
+def gone(store: Store) -> None:
+    """All that was stored is taken away over another connection, as `turnpike prune` does."""
+    with closing(sqlite3.connect(store.path)) as other, other:
+        for table in ("calls", "bodies", "segments", "segment_refs", "call_messages", "parts", "messages"):
+            other.execute(f"DELETE FROM {table}")
+
+
+def a_call() -> StoredCall:
+    """The same as every other, but for its id."""
+    bodies = (body(b"A" * 5000), body(b"x" * 3000, "response"))
+    return stored_call(bodies=bodies, messages=(say("system", "be brief"), say("user", "hi"), say("assistant", "hello")), answers=1)
+
+
 def test_what_was_prepared_is_stored_as_if_it_had_not_been(store: Store) -> None:
-    """Also when its segments went, or came, between the two."""
-    first, second = (stored_call(bodies=(body(bytes([65 + n]) * 5000), body(b"x" * 3000, "response"))) for n in (0, 0))
+    """Also when its segments and messages went, or came, between the two."""
+    first, second, third = a_call(), a_call(), a_call()
     store.prepare(first)
     store.write([first])
     store.prepare(second)
-    store._connection.execute("DELETE FROM calls")
-    store._connection.execute("DELETE FROM bodies")
-    store._connection.execute("DELETE FROM segments")
-    store._connection.execute("DELETE FROM segment_refs")
+    gone(store)
     store.write([second])
-    for stored in second.bodies:
-        read = store.body(str(second.row["id"]), stored.kind)
-        assert read and read.content == stored.content
+    assert rows(store, "SELECT count(*), sum(parent IS NOT NULL) FROM messages") == [(3, 1)]
+    store.prepare(third)
+    store.write([third])
+    for call in (second, third):
+        for stored in call.bodies:
+            read = store.body(str(call.row["id"]), stored.kind)
+            assert read and read.content == stored.content
+    assert rows(store, "SELECT count(*), count(DISTINCT message_id) FROM call_messages") == [(6, 3)]
+    assert rows(store, "SELECT count(*) FROM messages") == [(3,)]
+    assert rows(store, "SELECT refs FROM segment_refs") == [(2,), (2,)]
+
+
+def test_what_is_prepared_is_not_looked_up_under_the_lock(store: Store) -> None:
+    """Where nobody else wrote: reading what is far off in a large file would hold up other writers."""
+    store.write([a_call()])
+    again, new = a_call(), stored_call(bodies=(body(b"new" * 2000),), messages=(say("user", "new"),))
+    for call in (again, new):
+        store.prepare(call)
+    asked: list[str] = []
+    store._connection.set_trace_callback(asked.append)
+    store.write([again, new])
+    assert any("INSERT INTO bodies" in statement for statement in asked)
+    assert not [statement for statement in asked if statement.startswith(("SELECT id FROM segments", "SELECT id FROM messages"))]
+
+
+def test_what_a_transaction_took_back_is_not_taken_for_stored(store: Store) -> None:
+    """A batch with a call that cannot be stored is written again one by one: ids of the first try are others' now, or nobody's."""
+    fine, last = a_call(), a_call()
+    for call in (fine, last):
+        store.prepare(call)
+    poisoned = stored_call(bodies=(replace(body(b""), content="text"),))  # type: ignore[arg-type]
+    store.write([fine, last, poisoned])
+    assert rows(store, "SELECT count(*) FROM calls") == [(3,)]
+    for call in (fine, last):
+        for stored in call.bodies:
+            read = store.body(str(call.row["id"]), stored.kind)
+            assert read and read.content == stored.content
+    assert rows(store, "SELECT count(*) FROM call_messages k JOIN messages m ON m.id = k.message_id") == [(6,)]

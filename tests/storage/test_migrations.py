@@ -65,6 +65,22 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(connection: sqlite3.Con
     assert names(connection, "table") == {"one", "two"}
 
 
+def test_a_large_file_is_migrated_with_a_word(
+    connection: sqlite3.Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each step, since it may take long; a small one is done before one could read it, and one that is up to date has no steps."""
+    migrate(connection, replace(CAPTURES, migrations=MIGRATIONS[:-2]))
+    assert not caplog.records
+    monkeypatch.setattr("addons.storage.migrations.LARGE_BYTES", 50_000)
+    migrate(connection)
+    migrate(connection)
+    told = "the database (0.0 GB) is brought to schema %d of %d, once; it cannot be written meanwhile"
+    assert [record.getMessage() for record in caplog.records] == [
+        told % (len(MIGRATIONS) - 1, len(MIGRATIONS)),
+        told % (len(MIGRATIONS), len(MIGRATIONS)),
+    ]
+
+
 def test_a_newer_database_is_refused(connection: sqlite3.Connection) -> None:
     """Its version and ours are named."""
     migrate(connection)
