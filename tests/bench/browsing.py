@@ -2,13 +2,15 @@
 
 The database is one that `scripts/generate_captures.py` wrote, or a copy of it: calls are added to it. Pages are asked for from
 `turnpike browse` as people start it; 50 calls a second are written meanwhile by the proxy's own writer, in a process of its own.
-Prints medians in milliseconds, without and with writing, and percentiles of the time that one write (a transaction) took.
+Prints medians in milliseconds, without and with writing, by the clock and of Datasette's processor time (what an idle machine would
+need, where the file is in its memory), and percentiles of the time that one write (a transaction) took. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import re
 import statistics
 import subprocess
@@ -35,19 +37,24 @@ from scripts.generating.traffic import Traffic
 CALLS_PER_S = 50
 ROUNDS = 7
 BROWSE = (str(Path(sys.executable).parent / "turnpike"), "browse", "--port", "0")
-FACETS = "_facet=model&_facet=client&_facet=status"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def pages(call_id: str, conversation_id: str) -> dict[str, str]:
     """What is measured, and the target in the issue where there is one (milliseconds)."""
     return {
         "dashboard (500)": "/-/llm",
-        "traffic, three facets (600)": f"/turnpike/traffic?{FACETS}",
-        "traffic, as it opens": "/turnpike/traffic",
+        "dashboard, 90 days": "/-/llm?range=90d",
+        "traffic, its three facets (600)": "/turnpike/traffic",
+        "traffic, three facets more": "/turnpike/traffic?_facet=client&_facet=status&_facet=api",
         "traffic, filtered by model": "/turnpike/traffic?model=gpt-4o-mini",
+        "traffic, model, outcome, upstream": "/turnpike/traffic?model=gpt-4o-mini&outcome=error&upstream=openai",
+        "traffic, filtered by nothing there": "/turnpike/traffic?client=nobody",
         "call page (200)": f"/-/llm/call/{call_id}",
         "row page": f"/turnpike/calls/{call_id}",
         "conversation": f"/-/llm/conversation/{conversation_id}",
+        "conversation, the longest": "/-/llm/conversation/{longest}",
+        "call page, last of the longest": "/-/llm/call/{last}",
         "search, a word everywhere (500)": "/turnpike/search?q=the",
         "search, two common words (500)": "/turnpike/search?q=the+which",
         "search, a rare word (500)": "/turnpike/search?q={rare}",
@@ -114,8 +121,8 @@ def writing(path: Path, keep_days: float | None) -> Iterator[list[Times]]:
 
 
 @contextmanager
-def browsing(path: Path) -> Iterator[str]:
-    """`turnpike browse`, and its address."""
+def browsing(path: Path) -> Iterator[tuple[str, int]]:
+    """`turnpike browse`: its address and its process."""
     process = subprocess.Popen([*BROWSE, "--database", str(path)], stdout=subprocess.PIPE, text=True, env={"PYTHONUNBUFFERED": "1"})
     try:
         if process.stdout is None:
@@ -123,22 +130,30 @@ def browsing(path: Path) -> Iterator[str]:
         line = process.stdout.readline()
         if not (found := re.search(r"http://[^/\s]+", line)):
             raise RuntimeError(f"no address in {line!r}")
-        yield found[0]
+        yield found[0], process.pid
     finally:
         process.terminate()
         process.wait()
 
 
-def measure(client: httpx.Client, path: str) -> str:
+def processor_ms(pid: int) -> float:
+    """What a process has used so far."""
+    used = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) * 1000 / TICKS_PER_S
+
+
+def measure(client: httpx.Client, path: str, pid: int) -> str:
     """The median of some rounds in milliseconds, or the status where it is not 200."""
     taken = []
-    for _ in range(ROUNDS + 2):
+    for number in range(ROUNDS + 2):
+        if number == 2:
+            busy = processor_ms(pid)
         begun = time.perf_counter()
         answer = client.get(path)
         taken.append((time.perf_counter() - begun) * 1000)
         if answer.status_code != 200:
             return f"({answer.status_code})"
-    return f"{statistics.median(taken[2:]):.0f} (first {taken[0]:.0f})"
+    return f"{statistics.median(taken[2:]):.0f}, CPU {(processor_ms(pid) - busy) / ROUNDS:.0f} (first {taken[0]:.0f})"
 
 
 def known(path: Path) -> dict[str, Any]:
@@ -149,8 +164,11 @@ def known(path: Path) -> dict[str, Any]:
         )
         call_id, conversation_id = connection.execute(middle).fetchone()
         [text] = connection.execute("SELECT text FROM parts WHERE id >= (SELECT max(id) / 2 FROM parts) AND text > '' LIMIT 1").fetchone()
+        many = "SELECT conversation_id, max(id) FROM calls GROUP BY conversation_id ORDER BY count(*) DESC LIMIT 1"
+        longest, last = connection.execute(many).fetchone()
         [calls] = connection.execute("SELECT count(*) FROM calls").fetchone()
-    return {"call_id": call_id, "conversation_id": conversation_id, "rare": max(text.split(), key=len).strip(".").lower(), "calls": calls}
+    rare = max(text.split(), key=len).strip(".").lower()
+    return {"call_id": call_id, "conversation_id": conversation_id, "longest": longest, "last": last, "rare": rare, "calls": calls}
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -168,17 +186,18 @@ def main() -> None:
     facts = known(options.database)
     paths = {name: path.format(**facts) for name, path in pages(facts["call_id"], facts["conversation_id"]).items() if options.only in name}
     print(f"{facts['calls']} calls, {options.database.stat().st_size / 1e9:.1f} GB")
-    with browsing(options.database) as url, httpx.Client(base_url=url, timeout=60) as client:
-        idle = {name: measure(client, path) for name, path in paths.items()}
+    with browsing(options.database) as (url, pid), httpx.Client(base_url=url, timeout=60) as client:
+        idle = {name: measure(client, path, pid) for name, path in paths.items()}
         with writing(options.database, options.prune_days) as taken:
-            busy = {name: measure(client, path) for name, path in paths.items()}
+            busy = {name: measure(client, path, pid) for name, path in paths.items()}
             time.sleep(10)
-    print(f"{'':34} {'idle, ms':>20} {'while writing, ms':>20}")
+    print(f"{'':34} {'idle, ms':>30} {'while writing, ms':>30}")
     for name in paths:
-        print(f"{name:34} {idle[name]:>20} {busy[name]:>20}")
+        print(f"{name:34} {idle[name]:>30} {busy[name]:>30}")
     for name, values in {
         "clock": [wall for wall, _, _ in taken],
         "processor": [busy for _, busy, _ in taken],
+        "processor per call": [busy / calls for _, busy, calls in taken],
         "clock per call": [wall / calls for wall, _, calls in taken],
     }.items():
         found = ", ".join(f"p{share * 100:.0f} {percentile(values, share):.1f} ms" for share in (0.5, 0.9, 0.99))
