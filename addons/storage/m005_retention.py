@@ -9,8 +9,8 @@ The search's index is merged by `fulltext.merge_some` from now on, between trans
 The page of `traffic` is counted, filtered and sorted by one index that holds the columns people look for, in the order of time, so that
 new calls are added at its end; a row of `calls` is a kilobyte. It stands for an index per column: those are written all over the file,
 and whichever of them SQLite chooses, the other filters and facets read rows. A second one holds the same by model, the facet that is
-asked for most and whose values take longest to sort; with its columns the expression is read from it, too. The view itself has no order any more (Datasette's page
-has: `sort_desc`): with one SQLite reads every row to count them.
+asked for most and whose values take longest to sort; with its columns the expression is read from it, too.
+The view itself has no order any more (Datasette's page has: `sort_desc`): with one SQLite reads every row to count them.
 """
 
 STATEMENTS = """
