@@ -45,7 +45,7 @@ async def may_see(datasette: Any, actor: Any) -> bool:
 async def page(datasette: Any, request: Any, template: str, context: Mapping[str, Any]) -> Response:
     """An HTML page of ours: `templates/llm/<template>` around these values."""
     html = await datasette.render_template(f"llm/{template}", {"database": DATABASE, **context}, request=request)
-    return Response.html(html)
+    return Response.html(html.encode("utf-8", "replace").decode())  # JSON's escapes can name half a surrogate pair, UTF-8 cannot
 
 
 def missing(text: str, status: int = 404) -> Response:

@@ -28,7 +28,7 @@ async def body_file(datasette: Any, request: Any) -> Response:
         return missing(f"No {kind} body is stored of call {call_id!r}.")
     content, plain = body.content, _is_text(body.content)
     if plain and request.args.get("form") == "pretty":
-        content = (indent_json(content.decode(), longest=len(content)) or content.decode()).encode()
+        content = (indent_json(content.decode(), longest=len(content)) or content.decode()).encode("utf-8", "replace")
     headers = {
         "content-disposition": f'attachment; filename="{body_name(call_id, kind)}"',
         "x-content-type-options": "nosniff",

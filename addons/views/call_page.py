@@ -23,9 +23,10 @@ from addons.views.images import find_image, is_shown
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
 from addons.views.said import SaidMessage, Side, indent_json, say
-from addons.views.shown import Fact, facts_of, value_of
+from addons.views.shown import Fact, clipped, facts_of, value_of
 from addons.views.timing import timing_of
 
+ERROR_CHARACTERS = 20_000
 SHOWN_MESSAGES = 200
 """Of a longer history the beginning is left out, unless it is asked for by `?messages=all`."""
 
@@ -50,14 +51,14 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
     request = facts.bodies.get("request")
     return {
         "title": f"Call …{call_id[-8:]}",
-        "row": row,
+        "row": {name: clipped(value) for name, value in row.items()},
         "call_id": call_id,
         "tiles": facts_of(row, TILES),
         "details": facts_of(row, DETAILS),
         "timing": timing_of(row, facts.attempts, facts.deltas_ms),
         "attempts": [{name: value_of(value, name) for name, value in attempt.items()} for attempt in facts.attempts],
         "decision": read_decision(row.get("decision")),
-        "redactions": facts.redactions,
+        "redactions": [tuple(map(clipped, found)) for found in facts.redactions],
         "problems": [*facts.problems, *_missing_parts(facts)],
         "messages": messages,
         "history": history_end(messages, facts.new_from),
@@ -74,7 +75,7 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
             {**replay, "call": links.call(str(replay["id"])), "diff": links.diff(call_id, str(replay["id"]))} for replay in facts.replays
         ],
         "all_link": f"{links.call(call_id)}?messages=all#messages",
-        "error": row.get("error"),
+        "error": clipped(row.get("error"), ERROR_CHARACTERS),
         "duration": duration,
     }
 
@@ -179,22 +180,22 @@ def read_decision(decision: object) -> dict[str, Any] | None:
     try:
         listed = json.loads(decision)
     except (ValueError, RecursionError):  # shown as it is
-        return {"raw": decision}
+        return {"raw": clipped(decision, ERROR_CHARACTERS)}
     if not isinstance(listed, list) or not all(isinstance(candidate, dict) for candidate in listed):
-        return {"raw": indent_json(decision) or decision}
+        return {"raw": clipped(indent_json(decision) or decision, ERROR_CHARACTERS)}
     return {"candidates": [_candidate(candidate) for candidate in listed]}
 
 
 def _candidate(told: Mapping[str, Any]) -> dict[str, Any]:
     known = ("upstream", "model", "passed_over", "unknown")
-    measures = ", ".join(f"{name.replace('_', ' ')}: {value_of(value, name)}" for name, value in told.items() if name not in known)
+    measures = ", ".join(f"{clipped(name).replace('_', ' ')}: {value_of(value, name)}" for name, value in told.items() if name not in known)
     unknown = told.get("unknown")
     return {
         "upstream": value_of(told.get("upstream"), "upstream"),
-        "model": "as asked" if told.get("model") is None else str(told["model"]),
-        "passed_over": told.get("passed_over"),
+        "model": "as asked" if told.get("model") is None else clipped(str(told["model"])),
+        "passed_over": clipped(told.get("passed_over")),
         "measures": measures,
-        "unknown": ", ".join(map(str, unknown)) if isinstance(unknown, list) else unknown,
+        "unknown": clipped(", ".join(map(str, unknown)) if isinstance(unknown, list) else unknown),
     }
 
 
@@ -227,8 +228,8 @@ def _body_section(facts: CallFacts, kind: str, links: Links) -> dict[str, Any]:
     return {
         "kind": kind,
         "stored": True,
-        "headers": body.headers,
-        "encoding": body.encoding,
+        "headers": [(clipped(name), clipped(value)) for name, value in body.headers],
+        "encoding": clipped(body.encoding),
         "size": value_of(body.size, "wire_bytes"),
         "stored_size": value_of(body.stored_bytes, "stored_bytes"),
         "truncated": body.truncated,

@@ -93,7 +93,8 @@ def folded_json(value: object) -> Markup | None:
         indented = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):  # shown as the text that it is
         return None
-    return Markup('<details class="json"><summary>{}</summary><pre>{}</pre></details>').format(_clip(value, JSON_PREVIEW), indented)
+    text = indented.encode("utf-8", "replace").decode()  # JSON's escapes can name half a surrogate pair, a page cannot
+    return Markup('<details class="json"><summary>{}</summary><pre>{}</pre></details>').format(_clip(value, JSON_PREVIEW), text)
 
 
 def excerpt(value: object) -> Markup | None:

@@ -20,6 +20,7 @@ from addons.core.resending import MASKED, is_sent
 PROXY = '"${TURNPIKE_PROXY:-http://127.0.0.1:8080}"'
 CA = '"${TURNPIKE_CA:-$HOME/.mitmproxy/mitmproxy-ca-cert.pem}"'
 BODY_CHARACTERS = 20_000  # a longer body is sent from a file: shells and terminals have limits
+COMMAND_CHARACTERS = 100_000  # Linux takes 131,072 bytes in one argument
 LINE_END = " \\\n  "
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2: what a header's name is made of
@@ -38,8 +39,8 @@ class Curl:
 
 
 def curl_of(call: Mapping[str, Any], headers: Headers, content: bytes | None) -> Curl | None:
-    """The commands; None for a WebSocket, or a call of which not even host and path were kept. `content` is None where the body is
-    not shown on the page: it is then sent from a file."""
+    """The commands; None for a WebSocket, for a call of which not even host and path were kept, and for one that no shell would take.
+    `content` is None where the body is not shown on the page: it is then sent from a file."""
     host, path = call.get("host"), call.get("path")
     if call.get("status") == 101 or not host or not path or any(name.lower() == "upgrade" for name, _ in headers):
         return None
@@ -50,6 +51,8 @@ def curl_of(call: Mapping[str, Any], headers: Headers, content: bytes | None) ->
     file = _file(call, content)
     options = list(_options(headers, variable, content, file))
     line = [f"curl -sS -g --path-as-is -X {quote(str(call.get('method') or 'POST'))} {quote(url)}{_path(str(path), variable)}", *options]
+    if sum(map(len, line)) > COMMAND_CHARACTERS:
+        return None
     used = any(f'"${variable}"' in item for item in line)
     proxy = (f"--proxy {PROXY} --cacert {CA}", f"-H {quote(f'X-Turnpike-Replay: {call["id"]}')}")
     through = None if own else LINE_END.join((*line, *proxy))

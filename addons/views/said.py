@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from addons.core.call import Message, Part
 from addons.views.cells import size
+from addons.views.shown import clipped
 
 Side = Literal["request", "response"]
 """Which of a call's bodies a message stands in."""
@@ -151,7 +152,14 @@ def _nest(number: int, message: SaidMessage, found: dict[Place, list[SaidPart]],
 def _message(position: int, role: str, parts: tuple[SaidPart, ...], is_answer: bool) -> SaidMessage:
     preview = next((part.preview for part in parts if part.preview), "")
     length = sum(len(part.text) + part.missing for part in parts)
-    return SaidMessage(position, role, parts, is_answer, folded=role == "system" and length > FOLDED_AT["system"], preview=preview)
+    return SaidMessage(
+        position,
+        clipped(role, PREVIEW_CHARACTERS),
+        parts,
+        is_answer,
+        folded=role == "system" and length > FOLDED_AT["system"],
+        preview=preview,
+    )
 
 
 def _part(part: Part, role: str, shown: int, source: Callable[[Part], str | None]) -> SaidPart:
@@ -160,7 +168,7 @@ def _part(part: Part, role: str, shown: int, source: Callable[[Part], str | None
     text = whole[:shown]
     made = SaidPart(
         kind=part.kind,
-        title=_title(part, data),
+        title=clipped(_title(part, data)),
         text=text,
         preview=first_line(text),
         is_json=is_json,

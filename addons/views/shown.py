@@ -9,6 +9,8 @@ from addons.views.cells import UNITS
 
 UNKNOWN = "\N{EN DASH}"
 YES_NO = frozenset({"stream", "pinned"})
+LONGEST = 2000
+"""Characters of a value that are shown: a model's name, or a header, may be a megabyte of somebody's."""
 
 
 class Fact(NamedTuple):
@@ -29,7 +31,7 @@ class Shown(NamedTuple):
 
 def facts_of(row: Mapping[str, Any], listed: Sequence[Fact]) -> list[Shown]:
     """These columns of a row, in this order."""
-    return [Shown(label, column, value_of(row.get(column), column), row.get(column)) for label, column in listed]
+    return [Shown(label, column, value_of(row.get(column), column), clipped(row.get(column))) for label, column in listed]
 
 
 def value_of(value: object, column: str) -> str:
@@ -41,4 +43,11 @@ def value_of(value: object, column: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         words = next((words for unit, words in UNITS if unit.search(column)), None)
         return words(value) if words else str(value)
-    return str(value)
+    return clipped(str(value))
+
+
+def clipped[T](value: T, longest: int = LONGEST) -> T | str:
+    """A text short enough for a page, with what was left out; any other value as it is."""
+    if not isinstance(value, str) or len(value) <= longest:
+        return value
+    return f"{value[:longest]}… ({len(value) - longest:,} more characters)"

@@ -149,3 +149,10 @@ def test_very_long_values_are_left_to_be_cut() -> None:
     assert excerpt("x" * 3000) is None
     assert folded_json("[" + "1," * 150_000 + "1]") is None
     assert folded_json("[" * 100_000 + "]" * 100_000) is None
+
+
+def test_half_a_surrogate_pair_in_json_can_be_sent() -> None:
+    """JSON's escapes can name it, UTF-8 cannot: a table with such a cell broke off in the middle."""
+    cell = folded_json('{"model": "a\\ud83d"}')
+    assert cell is not None
+    assert "a?" in cell.encode().decode()

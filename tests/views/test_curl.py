@@ -137,6 +137,11 @@ def test_what_cannot_be_repeated(columns: dict[str, Any]) -> None:
     assert curl_of(CALL, (("Upgrade", "websocket"),), b"") is None
 
 
+def test_what_no_shell_takes_is_no_command() -> None:
+    """A path of a megabyte."""
+    assert curl_of({**CALL, "path": "/v1/" + "x" * 1_000_000}, (), None) is None
+
+
 def test_names_are_plain() -> None:
     """Of files and variables, whatever the columns hold."""
     assert body_name("../a b\n", "request") == "___a_b_-request.txt"

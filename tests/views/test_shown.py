@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.views.shown import UNKNOWN, Fact, facts_of, value_of
+from addons.views.shown import LONGEST, UNKNOWN, Fact, clipped, facts_of, value_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,13 @@ def test_facts_keep_the_exact_value() -> None:
     """For the title, beside its label; a column that is missing is unknown."""
     shown = facts_of({"ttft_ms": 1234.5}, [Fact("first", "ttft_ms"), Fact("cost", "cost_usd")])
     assert [(one.label, one.text, one.exact) for one in shown] == [("first", "1.23 s", 1234.5), ("cost", UNKNOWN, None)]
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    """A megabyte in a name does not make a page of megabytes; what is no text stays what it is."""
+    assert clipped("x" * LONGEST) == "x" * LONGEST
+    assert clipped("x" * (LONGEST + 1_500)) == "x" * LONGEST + "… (1,500 more characters)"
+    assert clipped("abc", 2) == "ab… (1 more characters)"
+    assert (clipped(None), clipped(7)) == (None, 7)
+    (shown,) = facts_of({"model": "x" * 1_000_000}, (Fact("model", "model"),))
+    assert len(shown.text) + len(shown.exact) < 3 * LONGEST
