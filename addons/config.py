@@ -256,7 +256,8 @@ class Route(Section):
 
 
 class Keep(Section):
-    """How long captures stay, whichever comes first: `days` since they were stored, `max_size` (bytes) of the database."""
+    """How long captures stay, whichever comes first: `days` since they were stored, `max_size` (bytes) of the database,
+    less what pinned calls have."""
 
     days: Days = 30.0
     max_size: KeptSize = 10 * 2**30

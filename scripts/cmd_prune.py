@@ -55,7 +55,8 @@ def _read_size(_context: click.Context, _parameter: click.Parameter, value: str 
 @click.option("--rebuild", is_flag=True, help="Write the file anew afterwards (VACUUM): nothing can be recorded while that lasts.")
 def command(*, config: Path | None, database: Path | None, days: float | None, max_bytes: int | None, dry_run: bool, rebuild: bool) -> None:
     """Takes calls out that are older than `capture.keep.days` (since they were stored), and the oldest ones while the database
-    is larger than `capture.keep.max_size`, with all that no other call shares. Pinned calls stay. Works beside a running proxy.
+    is larger than `capture.keep.max_size`, with all that no other call shares. Pinned calls stay, and their size does not count.
+    Works beside a running proxy.
     """
     settings = load_config(config)
     path, limits = (database or settings.capture.database).absolute(), limits_of(settings.capture.keep, days, max_bytes)
@@ -151,7 +152,9 @@ def rebuild_file(path: Path) -> None:
 
 def described(found: Plan) -> str:
     """What a dry run says."""
-    used, pinned = f"{found.space.used / MIB:.1f} MiB", f", {found.pinned} of them pinned" if found.pinned else ""
+    used, pinned = f"{found.space.used / MIB:.1f} MiB", ""
+    if found.pinned:
+        pinned = f", {found.pinned} of them pinned (about {found.pinned_bytes / MIB:.1f} MiB, which do not count for the size)"
     if not found.calls:
         return f"nothing to prune: {found.kept} calls{pinned}, {used}"
     return (

@@ -3,7 +3,8 @@
 What nothing uses any more is known without a search, so that retention need not look for it.
 
 `segment_refs` counts how often bodies list each segment; triggers keep it, whoever writes or deletes. `loose_messages` are those
-whose last call went: looked at once more before they go, since a newer call may have said the same meanwhile.
+whose last call went: looked at once more before they go, since a newer call may have said the same meanwhile. `calls_pinned` finds the
+few that are pinned, whose bytes do not count.
 The search's index is merged by `fulltext.merge_some` from now on, between transactions instead of within them.
 
 The page of `traffic` is counted, filtered and sorted by one index that holds the columns people look for, in the order of time, so that
@@ -30,6 +31,8 @@ CREATE TRIGGER bodies_ad AFTER DELETE ON bodies BEGIN
   INSERT INTO segment_refs (segment_id, refs) SELECT value, 0 FROM json_each(old.segments) WHERE true
   ON CONFLICT (segment_id) DO UPDATE SET refs = refs - 1;
 END;
+
+CREATE INDEX calls_pinned ON calls(stored_at) WHERE pinned = 1;
 
 CREATE TABLE loose_messages (
   message_id INTEGER PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE

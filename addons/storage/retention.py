@@ -3,7 +3,9 @@
     Pruner(path, limits, now_ms).step() ... until it gives False
 
 A step deletes, as long as its time lasts, what nothing uses any more (segments, then messages), else the next call that is due;
-when there is nothing left to delete, it gives free pages back to the file system. Whoever else writes or prunes meanwhile (a
+when there is nothing left to delete, it merges the full text search's index, so that it forgets the words of what went; then it gives
+free pages back to the file system. Which calls are too many is found by an estimate (`estimates`), since the file's use falls only with
+that merge; if it is still too large after it, there is a second turn. Whoever else writes or prunes meanwhile (a
 proxy, `turnpike prune`) does so between two steps: what may go is always asked under the lock, and foreign keys are enforced, so
 that nothing can go that is still needed.
 """
@@ -19,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from addons.storage.database import StorageFailure, StoreError, open_writer
-from addons.storage.fulltext import merge_some
+from addons.storage.estimates import Freed, freed_now, pinned_bytes
+from addons.storage.fulltext import Stale, merge_all, merge_some
 from addons.storage.values import iso_time
 
 DAY_MS = 86_400_000
@@ -47,7 +50,10 @@ _EVER = "~"  # sorts after every time
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long calls stay: `days` since they were stored, and while the file uses no more than `max_bytes`. None: no such limit."""
+    """How long calls stay: `days` since they were stored, and while all that is not pinned uses no more than `max_bytes`.
+
+    None: no such limit.
+    """
 
     days: float | None
     max_bytes: int | None
@@ -82,13 +88,19 @@ class Tally:
 class Pruner:
     """One round over the captures; used from the thread that made it, and closed at its end.
 
-    `spare`: the share of the file's pages that may stay free. `deleting`: did the last step delete? Else it gave pages back, if any.
+    `spare`: the share of the file's pages that may stay free. `stale`: what is left between rounds; without it, nothing is.
+    `deleting`: did the last step delete or merge? Else it gave pages back, if any.
     """
 
-    def __init__(self, path: Path, limits: Limits, now_ms: int, *, spare: float = SPARE_SHARE) -> None:
+    def __init__(self, path: Path, limits: Limits, now_ms: int, *, spare: float = SPARE_SHARE, stale: Stale | None = None) -> None:
         """Raises StoreError when the database cannot be opened."""
         self._connection = open_writer(path)
         self._limits, self._cutoff, self._spare = limits, limits.cutoff(now_ms), spare
+        self._stale, self._leave_stale = stale or Stale(), stale is not None
+        self._goal: int | None = None  # bytes to free, as far as the size wants it
+        self._freed = Freed()
+        self._turn_from = 0  # calls that went before this turn
+        self._is_merging = False
         self._from = ""  # pinned calls before it need no second look
         self._pages = FIRST_PAGES
         self._failures_left = True
@@ -108,6 +120,7 @@ class Pruner:
 
     def close(self) -> None:
         """The pages that went are off the file itself once they are checkpointed."""
+        self._note_stale()
         try:
             self.checkpoint()
         except StoreError:
@@ -121,18 +134,16 @@ class Pruner:
         Raises StorageFailure when the disk or another's lock is in the way; the next step may succeed.
         """
         self.steps += 1
-        if self.steps % MERGE_EVERY == 0:
-            with _failures():
+        with _failures():
+            if self._goal is None:
+                self._goal = excess(self._connection, self._limits) - self._stale.bytes
+            if self.steps % MERGE_EVERY == 0:
                 merge_some(self._connection)
         deadline = time.monotonic() + lock_s
-        deleted = False
-        with self._transaction():
-            while self._delete_some():
-                deleted = True
-                if time.monotonic() >= deadline:
-                    break
-        self.deleting = deleted
-        return deleted or self._shrink(lock_s)
+        self.deleting = (
+            self._merge(deadline, in_between=True) or self._delete(deadline) or self._merge(deadline) or self._needs_another_turn()
+        )
+        return self.deleting or self._shrink(lock_s)
 
     def others_write(self) -> bool:
         """Has another connection written since this was last asked?"""
@@ -150,6 +161,15 @@ class Pruner:
         """Moves what is in the WAL into the file, as far as readers let it, and cuts the file where pages went. Blocks nobody."""
         with _failures():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _delete(self, deadline: float) -> bool:
+        deleted = False
+        with self._transaction():
+            while self._delete_some():
+                deleted = True
+                if time.monotonic() >= deadline:
+                    break
+        return deleted
 
     def _delete_some(self) -> bool:
         return self._delete_segments() or self._delete_messages() or self._delete_failures() or self._delete_call()
@@ -174,17 +194,58 @@ class Pruner:
     def _delete_call(self) -> bool:
         """The oldest one that is due, with all that refers to it; replays of it stay, and no longer name it."""
         found = self._connection.execute(_NEXT_CALL, (self._from, self._cutoff)).fetchone()
-        if found is None and self._limits.max_bytes is not None and self.space().used > self._limits.max_bytes:
+        if found is None and self._goal is not None and self._freed.bytes < self._goal:
             found = self._connection.execute(_NEXT_CALL, (self._from, _EVER)).fetchone()
         if found is None:
             return False
         call_id, stored_at = found
+        freed = freed_now(self._connection, call_id)
+        self._freed = Freed(self._freed.bytes + freed.bytes, self._freed.stale + freed.stale)
         self._connection.execute("DELETE FROM calls WHERE id = ?", (call_id,))
         self._from = stored_at
         self.tally.calls += 1
         self.tally.oldest = self.tally.oldest or stored_at
         self.tally.newest = stored_at
         return True
+
+    def _merge(self, deadline: float, *, in_between: bool = False) -> bool:
+        """Some of the search's index, where it holds words of what went: much of them `in_between`, any at the end of a turn.
+
+        False: it holds none, or may for a while.
+        """
+        with _failures():
+            if not self._is_merging:
+                if not self._is_stale(in_between):
+                    return False
+                merge_all(self._connection)
+                self._is_merging = True
+            while merge_some(self._connection):
+                if time.monotonic() >= deadline:
+                    return True
+        self._is_merging = False
+        self._stale.clear()
+        return True
+
+    def _is_stale(self, in_between: bool) -> bool:
+        self._note_stale()
+        if in_between:
+            return self._stale.is_dense(self._connection)
+        if not self._leave_stale:
+            return self._stale.bytes > 0
+        return self._stale.is_old() or self._stale.is_much(read_space(self._connection).used)
+
+    def _note_stale(self) -> None:
+        self._stale.bytes += self._freed.stale
+        self._freed = Freed(self._freed.bytes)
+
+    def _needs_another_turn(self) -> bool:
+        """Calls went, and all that was theirs, and still the file is too large: the estimate was too high, or calls came."""
+        if self.tally.calls == self._turn_from or self._stale.bytes:
+            return False
+        with _failures():
+            self._goal, self._freed = excess(self._connection, self._limits), Freed()
+        self._turn_from = self.tally.calls
+        return self._goal > 0
 
     def _shrink(self, lock_s: float) -> bool:
         """Gives some free pages back, as many as fit into the time. False: there are none to give, or the file cannot shrink."""
@@ -200,14 +261,14 @@ class Pruner:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        before = Tally(self.tally.calls, self.tally.oldest, self.tally.newest), self._from
+        before = Tally(self.tally.calls, self.tally.oldest, self.tally.newest), self._from, self._freed
         with _failures():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                self.tally, self._from = before
+                self.tally, self._from, self._freed = before
                 if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                     self._connection.execute("ROLLBACK")
                 raise
@@ -217,6 +278,14 @@ def read_space(connection: sqlite3.Connection) -> Space:
     """What of the file is in use, and free. Raises sqlite3.Error."""
     size, pages, free = (read_number(connection, name) for name in ("page_size", "page_count", "freelist_count"))
     return Space((pages - free) * size, free * size)
+
+
+def excess(connection: sqlite3.Connection, limits: Limits) -> int:
+    """Bytes to free, for the size. Where there is no need, not above 0. Raises sqlite3.Error."""
+    if limits.max_bytes is None:
+        return 0
+    above = read_space(connection).used - limits.max_bytes
+    return above - pinned_bytes(connection) if above > 0 else above
 
 
 def read_number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from addons.storage.database import StorageFailure, StoreError
+from addons.storage.fulltext import Stale
 from addons.storage.retention import Limits, Pruner, Space, Tally
 from addons.storage.store import Store
 
@@ -44,6 +45,7 @@ class Upkeep:
     def __init__(self, path: Path, limits: Callable[[], Limits]) -> None:
         self._path, self._limits = path, limits
         self._pruner: Pruner | None = None
+        self._stale = Stale()
         self._before = Space(0, 0)
         self._error: str | None = None
         self._checkpoint_at = 0.0
@@ -83,7 +85,7 @@ class Upkeep:
 
     def _step(self) -> bool:
         if self._pruner is None:
-            self._pruner = Pruner(self._path, self._limits(), time.time_ns() // 1_000_000)
+            self._pruner = Pruner(self._path, self._limits(), time.time_ns() // 1_000_000, stale=self._stale)
             self._before = self._pruner.space()
         more = self._pruner.step()
         if more and self._pruner.steps % CHECKPOINT_EVERY == 0:

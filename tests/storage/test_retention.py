@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 
 from addons.core.call import StoredCall
 from addons.storage.database import StorageFailure, open_reader
+from addons.storage.fulltext import Stale
 from addons.storage.reading import read_body, read_messages
-from addons.storage.retention import DAY_MS, Limits, Pruner
+from addons.storage.retention import DAY_MS, Limits, Pruner, read_space
+from addons.storage.retention_plan import plan
 from addons.storage.store import Store
 from addons.storage.values import iso_time, json_text
 from tests.storage.support import body, full_call, rows, say, stored_call
@@ -156,6 +159,119 @@ def test_the_oldest_go_until_the_size_is_reached(store: Store) -> None:
     store.checkpoint()
     assert 1_800_000 < store.path.stat().st_size <= 2_000_000
     is_whole(store.path)
+
+
+def said_calls(number: int, rng: random.Random, words: int = 400) -> list[StoredCall]:
+    """Calls of which each says words that no other has: nearly all that they take is text, and what the search knows of it."""
+    return [
+        stored_call(messages=(say("user", " ".join(rng.randbytes(4).hex() for _ in range(words))), say("assistant", "ok")), answers=1)
+        for _ in range(number)
+    ]
+
+
+def words_in(path: Path) -> set[str]:
+    """What the search's index holds, whether of living calls or not: its pages as they are in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        pages = [block for (block,) in connection.execute("SELECT block FROM parts_fts_data")]
+    return {found.decode() for page in pages for found in re.findall(rb"[0-9a-f]{4,8}", page)}
+
+
+def test_no_more_go_than_must_where_texts_are_what_is_large(store: Store) -> None:
+    """The search's index frees nothing until it is merged: the calls that go meanwhile are told by an estimate, the plan's own."""
+    calls = said_calls(300, random.Random(6))
+    for start in range(0, len(calls), 20):
+        store.write(calls[start : start + 20])
+    with closing(open_reader(store.path)) as connection:
+        limits = Limits(None, int(read_space(connection).used * 0.8))
+        planned = plan(connection, limits, NOW_MS)
+    gone = prune(store.path, limits, spare=0)
+    assert abs(gone - planned.calls) <= 0.03 * planned.calls
+    assert 50 <= gone <= 75
+    store.checkpoint()
+    assert 0.93 * limits.max_bytes < store.path.stat().st_size <= limits.max_bytes  # type: ignore[operator]
+    is_whole(store.path)
+    is_lean(store.path)
+
+
+def test_the_words_of_what_went_are_in_no_index(store: Store) -> None:
+    """Neither of some calls nor of all; the words of those that stay are, and the file shrinks."""
+    rng = random.Random(7)
+    old, young = said_calls(40, rng), said_calls(20, rng)
+    store.write(old)
+    store.write(young)
+    for call in old:
+        age(store, call, 31)
+    for call in young:
+        age(store, call, 1)
+    gone, kept = ({word for call in calls for word in str(call.messages[0].parts[0].text).split()} for calls in (old, young))
+    store.checkpoint()
+    before = store.path.stat().st_size
+    assert prune(store.path, Limits(30, None), spare=0) == 40
+    assert not {word for word in words_in(store.path) if len(word) == 8} & gone
+    assert rows(store, "SELECT count(*) FROM parts_fts WHERE parts_fts MATCH ?", next(iter(kept))) == [(1,)]
+    assert rows(store, "SELECT count(*) FROM parts_fts WHERE parts_fts MATCH ?", next(iter(gone))) == [(0,)]
+    store.checkpoint()
+    assert store.path.stat().st_size < before * 0.5
+    assert prune(store.path, ALL, spare=0) == 20
+    assert words_in(store.path) == set()
+    is_whole(store.path)
+
+
+def test_a_merge_is_in_small_steps(store: Store) -> None:
+    """Each is as short as its time, so that writers get in between; calls that come meanwhile are found."""
+    calls = said_calls(120, random.Random(8))
+    for start in range(0, len(calls), 10):
+        store.write(calls[start : start + 10])
+    for call in calls[:60]:
+        age(store, call, 31)
+    for call in calls[60:]:
+        age(store, call, 1)
+    with closing(Pruner(store.path, Limits(30, None), NOW_MS)) as pruner:
+        merges = 0
+        while pruner.step(0):
+            merges += pruner._is_merging
+            if merges == 2:
+                store.write([full_call()])
+    assert merges > 5
+    assert rows(store, "SELECT count(*) FROM parts_fts WHERE parts_fts MATCH 'aardvark'") == [(1,)]
+    is_whole(store.path)
+
+
+def test_a_little_that_is_stale_waits_and_counts(store: Store) -> None:
+    """In a large index the words of a few calls stay until they are worth it, or for a day; no call goes in their place."""
+    calls = said_calls(150, random.Random(9))
+    large = stored_call(bodies=(body(random.Random(9).randbytes(500_000)),))
+    store.write([*calls, large])
+    stale = Stale(due_at=time.monotonic() + 3600)
+    for call in (*calls[1:], large):
+        age(store, call, 1)
+    age(store, calls[0], 31)
+    assert prune(store.path, Limits(30, None), stale=stale) == 1
+    assert stale.bytes > 3000
+    first = str(calls[0].messages[0].parts[0].text).split()
+    assert words_in(store.path) & set(first)
+    with closing(open_reader(store.path)) as connection:
+        limits = Limits(30, read_space(connection).used - stale.bytes + 1)
+    assert prune(store.path, limits, stale=stale) == 0
+    stale.due_at = 0
+    assert prune(store.path, limits, stale=stale) == 0
+    assert stale.bytes == 0 and not words_in(store.path) & set(first)
+
+
+def test_what_is_pinned_does_not_count_for_the_size(store: Store) -> None:
+    """However much is pinned, those that are not have their room; what they have in common with a pinned one is its."""
+    rng = random.Random(10)
+    pinned = [stored_call(bodies=(body(rng.randbytes(100_000)),), messages=(say("user", rng.randbytes(2000).hex()),)) for _ in range(20)]
+    others = [stored_call(bodies=(body(rng.randbytes(20_000)),)) for _ in range(20)] + [stored_call(bodies=pinned[0].bodies)]
+    store.write([*pinned, *others])
+    for n, call in enumerate((*pinned, *others)):
+        age(store, call, 20 - n / 10)
+    for call in pinned:
+        store.set_pinned(str(call.row["id"]), True)
+    assert prune(store.path, Limits(30, 1_000_000)) == 0
+    gone = prune(store.path, Limits(30, 500_000))
+    assert 2 <= gone <= 12
+    assert ids(store) == {call.row["id"] for call in (*pinned, *others[gone:])}
 
 
 def test_without_limits_nothing_goes(store: Store) -> None:
