@@ -16,6 +16,7 @@ import click
 from addons.config import Config
 from addons.core.redaction.redactor import Redactor
 from addons.core.redaction.ruleset import RuleError
+from addons.core.wording import counted
 from addons.rulefiles import make_scanner
 from addons.storage.database import StoreError, open_reader
 from scripts.exporting.captures import Captures
@@ -133,7 +134,7 @@ class Export:
             else:
                 target.write(module.pieces(captures))
         if not target.is_stdout:
-            click.echo(f"{target.path}: {captures.written} calls")
+            click.echo(f"{target.path}: {counted(captures.written, 'call')}")
         return not self.is_damaged
 
     def _tell(self, error: StoreError) -> None:

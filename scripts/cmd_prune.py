@@ -6,14 +6,17 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from math import isfinite
 from pathlib import Path
 
 import click
 
 from addons.config import Keep
 from addons.config_types import parse_size
+from addons.core.wording import counted
 from addons.storage.database import StorageFailure, StoreError, open_reader, open_writer
-from addons.storage.retention import Limits, Pruner, Space, Tally
+from addons.storage.migrations import CAPTURES, ForeignDatabase, check_ours
+from addons.storage.retention import MIB, Limits, Pruner, read_number, told
 from addons.storage.retention_plan import Plan, due, plan
 from scripts.progress import progress
 from scripts.running import load_config
@@ -29,7 +32,6 @@ LOCK_S = 0.008
 
 CHECKPOINT_EVERY = 50
 TRIES = 10
-MIB = 2**20
 
 EPILOG = """\b
 Examples:
@@ -46,10 +48,17 @@ def _read_size(_context: click.Context, _parameter: click.Parameter, value: str 
         raise click.BadParameter(f"{value!r} {error}") from error
 
 
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """click takes `nan` and `inf` for numbers, also within its ranges."""
+    if value is not None and not isfinite(value):
+        raise click.BadParameter(f"{value} is no number of days; capture.keep.days: forever keeps all")
+    return value
+
+
 @click.command("prune", epilog=EPILOG)
 @click.option("--config", type=click.Path(path_type=Path), help="Turnpike's configuration; its capture.keep holds.")
 @click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="The captures, other than the configured ones.")
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Instead of capture.keep.days.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), callback=_finite, help="Instead of capture.keep.days.")
 @click.option("--max-size", "max_bytes", metavar="SIZE", callback=_read_size, help="Instead of capture.keep.max_size, e.g. 2GiB.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
 @click.option("--rebuild", is_flag=True, help="Write the file anew afterwards (VACUUM): nothing can be recorded while that lasts.")
@@ -69,7 +78,13 @@ def command(*, config: Path | None, database: Path | None, days: float | None, m
         prune(path, limits)
         if rebuild:
             rebuild_file(path)
-    except (StoreError, sqlite3.Error) as error:
+    except ForeignDatabase as error:
+        raise click.ClickException(f"{path} is no database of captures: {error}") from error
+    except StoreError as error:
+        if dry_run or not isinstance(error, StorageFailure):  # nothing was begun
+            raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{path}: {error}; what was pruned stays pruned, run it again for the rest") from error
+    except sqlite3.Error as error:
         raise click.ClickException(f"{path}: {error}; what was pruned stays pruned, run it again for the rest") from error
 
 
@@ -80,9 +95,15 @@ def limits_of(keep: Keep, days: float | None, max_bytes: int | None) -> Limits:
 
 
 def look(path: Path, limits: Limits) -> Plan:
-    """What would go."""
-    open_writer(path).close()  # the schema has to be this version's
+    """What would go; nothing is written, so the schema has to be this version's. Raises ClickException where it is an older one."""
     with closing(open_reader(path)) as captures:
+        check_ours(captures)
+        version = read_number(captures, "user_version")
+        if version < len(CAPTURES.migrations):
+            raise click.ClickException(
+                f"{path} is of an older version (schema {version}, this version has {len(CAPTURES.migrations)}), and a dry run changes "
+                "nothing; the running proxy, `turnpike browse` and `turnpike prune` itself bring it up to date"
+            )
         now_ms = time.time_ns() // 1_000_000
         with progress("calls", due(captures, limits, now_ms)) as advance:
             return plan(captures, limits, now_ms, advance)
@@ -155,17 +176,10 @@ def described(found: Plan) -> str:
     used, pinned = f"{found.space.used / MIB:.1f} MiB", ""
     if found.pinned:
         pinned = f", {found.pinned} of them pinned (about {found.pinned_bytes / MIB:.1f} MiB, which do not count for the size)"
+    kept = f"{counted(found.kept, 'call')}{pinned}"
     if not found.calls:
-        return f"nothing to prune: {found.kept} calls{pinned}, {used}"
+        return f"nothing to prune: {kept}, {used}"
     return (
-        f"would prune {found.calls} calls, stored {found.oldest} to {found.newest}, about {found.bytes / MIB:.1f} MiB\n"
-        f"would keep {found.kept} calls{pinned}, about {(found.space.used - found.bytes) / MIB:.1f} MiB of {used}"
+        f"would prune {counted(found.calls, 'call')}, stored {found.oldest} to {found.newest}, about {found.bytes / MIB:.1f} MiB\n"
+        f"would keep {kept}, about {(found.space.used - found.bytes) / MIB:.1f} MiB of {used}"
     )
-
-
-def told(tally: Tally, before: Space, after: Space) -> str:
-    """What a run says at its end."""
-    size = f"the database has {after.total / MIB:.1f} MiB, {before.total / MIB:.1f} before"
-    if not tally.calls:
-        return f"nothing to prune; {size}"
-    return f"pruned {tally.calls} calls, stored {tally.oldest} to {tally.newest}; {size}"

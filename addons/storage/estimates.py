@@ -92,7 +92,7 @@ def pinned_bytes(connection: sqlite3.Connection) -> int:
         return 0
     messages = [message for (message,) in connection.execute(_PINNED_MESSAGES)]
     [segments], [uses] = (connection.execute(sql).fetchone() for sql in (_PINNED_SEGMENTS, _PINNED_USES))
-    return int(segments) + (calls - 1) * ROW_BYTES + _freed(connection, [], messages, uses).bytes
+    return int(segments) + (int(calls) - 1) * ROW_BYTES + _freed(connection, [], messages, int(uses)).bytes
 
 
 def _freed(connection: sqlite3.Connection, segments: list[int], messages: list[int], uses: int) -> Freed:

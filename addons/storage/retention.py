@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from addons.core.wording import counted
 from addons.storage.database import StorageFailure, StoreError, open_writer
 from addons.storage.estimates import Freed, freed_now, pinned_bytes
 from addons.storage.fulltext import Stale, merge_all, merge_some
 from addons.storage.values import iso_time
 
 DAY_MS = 86_400_000
+MIB = 2**20
 LOCK_S = 0.012
 """How long a step deletes before it commits, which takes a few milliseconds more: writers wait for no longer."""
 
@@ -272,6 +274,14 @@ class Pruner:
                 if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def told(tally: Tally, before: Space, after: Space) -> str:
+    """One line about a round, as the log and `turnpike prune` say it."""
+    size = f"the database has {after.total / MIB:.1f} MiB, {before.total / MIB:.1f} before"
+    if not tally.calls:
+        return f"nothing to prune; {size}"
+    return f"pruned {counted(tally.calls, 'call')}, stored {tally.oldest} to {tally.newest}; {size}"
 
 
 def read_space(connection: sqlite3.Connection) -> Space:

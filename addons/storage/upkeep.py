@@ -12,7 +12,7 @@ from pathlib import Path
 
 from addons.storage.database import StorageFailure, StoreError
 from addons.storage.fulltext import Stale
-from addons.storage.retention import Limits, Pruner, Space, Tally
+from addons.storage.retention import Limits, Pruner, Space, told
 from addons.storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ MERGES = 6
 
 CHECKPOINT_EVERY = 50
 """Steps of a round: some ten megabytes of pages."""
-
-MIB = 2**20
 
 
 class Upkeep:
@@ -99,7 +97,7 @@ class Upkeep:
         self.close()
         self._error = None
         if tally.calls:
-            logger.info("%s", told(tally, self._before, after))
+            logger.info("retention: %s", told(tally, self._before, after))
 
     def _fail(self, error: str) -> None:
         """Said once per change, not once per minute."""
@@ -111,11 +109,3 @@ class Upkeep:
         if error != self._error:
             logger.warning("retention: nothing could be pruned, calls are recorded as before: %s", error)
         self._error = error
-
-
-def told(tally: Tally, before: Space, after: Space) -> str:
-    """One line about a round."""
-    return (
-        f"retention: {tally.calls} calls pruned, stored {tally.oldest} to {tally.newest}; "
-        f"the database has {after.total / MIB:.1f} MiB, {before.total / MIB:.1f} before"
-    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from addons.core.wording import counted
 from addons.views import charts
 from addons.views.cells import duration, money
 from addons.views.figures import Reading
@@ -94,7 +95,15 @@ def _tiles(totals: charts.Totals) -> list[dict[str, Any]]:
     ends = " · ".join(f"{calls:,} {outcome or 'not known'}" for outcome, calls in sorted(totals.ends.items(), key=lambda item: -item[1]))
     share = f"{100 * totals.errors / totals.calls:.1f} % of calls" if totals.calls else ""
     unknown = (
-        f"without {totals.no_cost:,} calls whose cost is not known" if totals.no_cost else "all costs are known" if totals.calls else ""
+        f"without {counted(totals.no_cost, 'call')} whose cost is not known"
+        if totals.no_cost
+        else "all costs are known"
+        if totals.calls
+        else ""
+        if totals.no_cost
+        else "all costs are known"
+        if totals.calls
+        else ""
     )
     rows: tuple[tuple[str, str, charts.Number, str, str], ...] = (
         ("calls", "Calls", totals.calls, f"{totals.calls:,}", ""),

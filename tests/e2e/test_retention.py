@@ -66,7 +66,7 @@ def test_the_proxy_prunes_what_is_too_old(fake: FakeProvider, config: dict[str, 
         old, pinned, imported = fill(turnpike.database)
         new = call(turnpike)
         wait_for(lambda: turnpike.query("select 1") and old not in ids(turnpike), "the old call is gone")
-        wait_for(lambda: "retention: 1 calls pruned" in turnpike.output(), "the line in the log")
+        wait_for(lambda: "retention: pruned 1 call," in turnpike.output(), "the line in the log")
         turnpike.wait_row(new)
         assert ids(turnpike) == {pinned, imported, new}
     is_whole(turnpike.database)
@@ -81,7 +81,7 @@ def test_prune_works_beside_a_proxy(fake: FakeProvider, config: dict[str, object
         command = [str(COMMAND), "prune", "--config", str(turnpike.config_file), "--database", str(turnpike.database)]
         done = subprocess.run(command, capture_output=True, text=True, env=turnpike.env | clean_environment(), check=False, timeout=30)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("pruned 1 calls, stored 2020-01-01")
+        assert done.stdout.startswith("pruned 1 call, stored 2020-01-01")
         after = call(turnpike)
         turnpike.wait_row(after)
         assert ids(turnpike) == {pinned, imported, before, after}

@@ -58,6 +58,37 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(database: Path) -> Non
     assert count(database) == 20
 
 
+def test_a_dry_run_leaves_an_older_schema_as_it_is(database: Path) -> None:
+    """It is said what brings it up to date; another program's database is called what it is."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA user_version = 4")
+    result = run("--database", str(database), "--dry-run")
+    assert result.exit_code == 1 and "is of an older version (schema 4, this version has " in result.output
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        connection.execute("PRAGMA application_id = 5")
+    for arguments in (("--dry-run",), ()):
+        result = run("--database", str(database), *arguments)
+        assert result.exit_code == 1 and "a database of another program" in result.output
+        assert "what was pruned" not in result.output
+
+
+def test_a_single_call_is_one(database: Path) -> None:
+    """In what goes and in what stays."""
+    with closing(Store(database)) as store:
+        store._connection.execute("DELETE FROM calls WHERE id NOT IN (SELECT id FROM calls ORDER BY id LIMIT 1)")
+    assert run("--database", str(database), "--dry-run").output.startswith("would prune 1 call, stored ")
+    assert run("--database", str(database)).output.startswith("pruned 1 call, stored ")
+
+
+def test_what_is_pinned_is_told(database: Path) -> None:
+    """With its size, which does not count."""
+    with closing(Store(database)) as store:
+        store._connection.execute("UPDATE calls SET pinned = 1 WHERE stored_at < '2021'")
+    said = run("--database", str(database), "--dry-run").output
+    assert said.startswith("nothing to prune: 20 calls, 10 of them pinned (about 0.5 MiB, which do not count for the size), ")
+
+
 def test_what_is_due_goes_and_the_file_shrinks(database: Path) -> None:
     """By the configured 30 days."""
     before = database.stat().st_size
@@ -84,7 +115,7 @@ def test_the_configuration_says_and_options_go_before_it(database: Path, tmp_pat
 
 def test_bad_values_and_a_missing_file_are_told(tmp_path: Path) -> None:
     """Wrong usage is 2, no database is 1; none is made."""
-    for wrong in (("--max-size", "much"), ("--days", "0"), ("--days", "x")):
+    for wrong in (("--max-size", "much"), ("--days", "0"), ("--days", "x"), ("--days", "nan"), ("--days", "inf")):
         assert run("--database", str(tmp_path / "none.db"), *wrong).exit_code == 2
     result = run("--database", str(tmp_path / "none.db"))
     assert result.exit_code == 1 and "there is no database" in result.output

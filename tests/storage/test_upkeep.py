@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from addons.core.call import StoredCall
+from addons.storage import retention
 from addons.storage import upkeep as module
 from addons.storage.database import StorageFailure
 from addons.storage.retention import Limits, Pruner
@@ -51,7 +52,7 @@ def test_a_round_is_one_line_and_the_next_a_minute_later(store: Store, caplog: p
     upkeep = Upkeep(store.path, lambda: EVERYTHING)
     with caplog.at_level(logging.INFO):
         run_round(upkeep)
-        assert "retention: 2 calls pruned, stored " in caplog.text
+        assert "retention: pruned 2 calls, stored " in caplog.text
         assert time.monotonic() + 50 < upkeep.due_at < time.monotonic() + 70
         caplog.clear()
         upkeep.due_at = 0
@@ -115,7 +116,7 @@ def test_the_writer_prunes_while_nothing_comes_and_while_calls_come(tmp_path: Pa
     with closing(Store(path)) as store:
         store.write([full_call() for _ in range(50)])
         store._connection.execute("UPDATE calls SET stored_at = '2020-01-01T00:00:00.000Z'")
-    told = module.told
+    told = retention.told
 
     def tell(*values: object) -> str:
         ended.set()

@@ -49,7 +49,7 @@ def test_tiles_say_how_much_and_of_what() -> None:
         "cache_share": ("40.0 %", 0.4),
         "errors": ("1", 1),
     }
-    assert "1 calls whose cost is not known" in tiles["cost_usd"]["note"]
+    assert "1 call whose cost is not known" in tiles["cost_usd"]["note"]
     assert "33.3 % of calls · 1 error" in tiles["errors"]["note"]
     nothing = {tile["key"]: tile["value"] for tile in told(blocks=(), samples=(), steps=0)["tiles"]}
     assert (nothing["calls"], nothing["cost_usd"], nothing["cache_share"]) == ("0", NOT_KNOWN, NOT_KNOWN)
