@@ -100,10 +100,6 @@ def _tiles(totals: charts.Totals) -> list[dict[str, Any]]:
         else "all costs are known"
         if totals.calls
         else ""
-        if totals.no_cost
-        else "all costs are known"
-        if totals.calls
-        else ""
     )
     rows: tuple[tuple[str, str, charts.Number, str, str], ...] = (
         ("calls", "Calls", totals.calls, f"{totals.calls:,}", ""),

@@ -41,8 +41,9 @@ from addons.core.call import (
     StoredCall,
 )
 from addons.core.ids import is_ulid
-from addons.core.jsonvalues import obj, objects, parse
+from addons.core.jsonvalues import count, items, number, obj, objects, parse
 from addons.storage.reading import ATTEMPT_COLUMNS, KINDS
+from addons.views.filters import LAST_MS
 from scripts.importing.entry import BodyFacts, BrokenEntry, Entry, Given, from_base64, text_of
 from scripts.importing.jsonscan import BOM
 from scripts.importing.source import Plain
@@ -51,6 +52,31 @@ VERSION = 2
 VERSIONS = (1, VERSION)
 NOT_READ = ("id", "pinned", "stored_at")
 """Columns that are the record's or the store's own."""
+
+KINDS_OF_VALUE = {
+    "count": "whole number from 0 to 2^53",
+    "number": "number from 0 on",
+    "flag": "0 or 1",
+    "time": "time in milliseconds since 1970, before the year 9999",
+}
+_TEXTS = """
+id started_at stored_at conversation_id replay_of client project tag user_agent method host path provider upstream api model served_model
+response_model route decision outcome error_type error finish_reason tokens_source cost_source key_hint prompt response
+"""
+_COUNTS = """
+status input_tokens output_tokens cache_read_tokens cache_write_tokens reasoning_tokens attempts redactions n_messages n_tool_calls
+request_bytes response_bytes
+"""
+COLUMNS = {
+    **dict.fromkeys(_TEXTS.split(), "text"),
+    **dict.fromkeys(_COUNTS.split(), "count"),
+    **dict.fromkeys(("cost_usd", "connect_ms", "ttfb_ms", "ttft_ms", "duration_ms"), "number"),
+    **dict.fromkeys(("stream", "pinned"), "flag"),
+    "ts_ms": "time",
+}
+"""What each column of `calls` holds. SQLite would take anything for it, and every page, view and export would meet it."""
+
+ATTEMPT_KINDS = {"n": "count", "status": "count", "wait_ms": "number", "duration_ms": "number"}
 
 RECORD_TEXTS = (
     "provider",
@@ -104,7 +130,7 @@ def entry_of(line: dict[str, Any]) -> Entry:
         given.attempts = tuple(_attempt(value) for value in objects(line, "attempts"))
         record.attempts = list(given.attempts)
     if "deltas_ms" in line:
-        given.deltas_ms = tuple(float(value) for value in _numbers(line["deltas_ms"]))
+        given.deltas_ms = tuple(cast(float, _typed(value, "number", "one of deltas_ms")) for value in items(line, "deltas_ms"))
     given.redactions = tuple(_note(value) for value in objects(line, "redactions"))
     known = isinstance(columns.get("api"), str)
     return Entry(record, given, known, _stored(line, record, given) if known and line["turnpike"] == VERSION else None)
@@ -142,12 +168,30 @@ def _part(value: dict[str, Any]) -> Part:
 
 
 def _columns(call: dict[str, Any]) -> dict[str, SqlValue]:
-    for name, value in call.items():
-        if not isinstance(value, str | int | float | None):
-            raise BrokenEntry(f"call.{name} is neither text nor number")
+    """As the store's own columns hold them; what is of a later version's (and has no column here) is left out."""
     if not call:
         raise BrokenEntry("it has no call")
-    return call
+    known = [name for name in call if name in COLUMNS]
+    columns = {name: None if call[name] is None else _typed(call[name], COLUMNS[name], f"call.{name}") for name in known}
+    if columns.get("outcome") not in (None, *get_args(Outcome)):
+        raise BrokenEntry(f"call.outcome is none of {', '.join(get_args(Outcome))}")
+    if columns.get("started_at") is not None:
+        _moment_ms(columns["started_at"])
+    return columns
+
+
+def _typed(value: object, kind: str, what: str) -> SqlValue:
+    """A value that every page and query can count on: nothing is taken for a number that JSON has as text. Raises BrokenEntry."""
+    if kind == "text":
+        if isinstance(value, str):
+            return value
+        raise BrokenEntry(f"{what} is no text")
+    if isinstance(value, bool) and kind == "flag":
+        return int(value)
+    found = None if isinstance(value, str) else number(value) if kind == "number" else count(value)
+    if found is None or (kind == "flag" and found > 1) or (kind == "time" and found > LAST_MS):
+        raise BrokenEntry(f"{what} is no {KINDS_OF_VALUE[kind]}")
+    return found
 
 
 def _record(columns: dict[str, Any]) -> CallRecord:
@@ -167,8 +211,8 @@ def _record(columns: dict[str, Any]) -> CallRecord:
     for name in RECORD_TEXTS:
         setattr(record, name, _text(columns, name))
     for name in TIMES:
-        setattr(record, name, next(iter(_numbers([columns.get(name)])), None))
-    if columns.get("outcome") in get_args(Outcome):
+        setattr(record, name, columns.get(name))
+    if columns.get("outcome"):
         record.outcome = cast(Outcome, columns["outcome"])
     elif record.status is None or record.status >= 400:
         record.outcome = "error"
@@ -177,22 +221,22 @@ def _record(columns: dict[str, Any]) -> CallRecord:
 
 def _started_ms(columns: dict[str, Any]) -> int:
     at = columns.get("ts_ms")
-    if isinstance(at, int):
-        return at
+    return at if isinstance(at, int) else _moment_ms(columns.get("started_at"))
+
+
+def _moment_ms(text: SqlValue) -> int:
     try:
-        return int(datetime.fromisoformat(text_of(columns, "started_at", "call")).timestamp() * 1000)
+        at = int(datetime.fromisoformat(str(text)).timestamp() * 1000)
     except (ValueError, OverflowError) as error:
-        raise BrokenEntry("call has neither ts_ms nor a started_at in ISO 8601") from error
+        raise BrokenEntry("call has no ts_ms, or a started_at that is not in ISO 8601") from error
+    if not 0 <= at <= LAST_MS:
+        raise BrokenEntry("call.started_at is not between the years 1970 and 9999")
+    return at
 
 
 def _text(columns: dict[str, Any], name: str) -> str | None:
     value = columns.get(name)
     return value if isinstance(value, str) else None
-
-
-def _numbers(values: object) -> list[float]:
-    found = values if isinstance(values, list) else []
-    return [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def _body(value: dict[str, Any], size: object, kind: str) -> tuple[CapturedBody, BodyFacts]:
@@ -208,7 +252,7 @@ def _body(value: dict[str, Any], size: object, kind: str) -> tuple[CapturedBody,
     truncated, on_wire = value.get("truncated") is True, value.get("size", size)
     headers = tuple((str(pair[0]), str(pair[1])) for pair in value.get("headers") or () if isinstance(pair, list) and len(pair) == 2)
     facts = BodyFacts(
-        size=on_wire if isinstance(on_wire, int) else None,
+        size=None if on_wire is None else cast(int, _typed(on_wire, "count", f"{kind}.size")),
         truncated=truncated,
         redacted=value.get("redacted") is True,
         encoding=_text(value, "encoding"),
@@ -218,8 +262,10 @@ def _body(value: dict[str, Any], size: object, kind: str) -> tuple[CapturedBody,
 
 def _attempt(value: dict[str, Any]) -> AttemptRecord:
     known: dict[str, Any] = {"host": "", "upstream": None}
-    known |= {name: value[name] for name in ATTEMPT_COLUMNS if isinstance(value.get(name), str | int | float)}
-    if not isinstance(known.get("n"), int):
+    for name in ATTEMPT_COLUMNS:
+        if value.get(name) is not None:
+            known[name] = _typed(value[name], ATTEMPT_KINDS.get(name, "text"), f"an attempt's {name}")
+    if "n" not in known:
         raise BrokenEntry("an attempt has no number n")
     if known.get("failure") not in get_args(FailureClass):
         known.pop("failure", None)

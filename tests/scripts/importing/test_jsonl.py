@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from addons.core.call import AttemptRecord, Message, Part, RedactionNote, StoredBody
+from addons.storage.database import open_writer
 from scripts.importing.entry import BodyFacts, BrokenEntry
-from scripts.importing.jsonl import cut, read
+from scripts.importing.jsonl import COLUMNS, cut, read
 from tests.scripts.importing.samples import REQUEST
 
 CALL = {"id": "01JD3V8Y6QXKTR0ZB5N4M7WCEF", "ts_ms": 1_772_359_200_250, "method": "POST", "host": "a.test", "path": "/v1/chat/completions"}
@@ -82,6 +85,70 @@ def test_a_line_of_version_2_is_stored_as_it_stands() -> None:
     assert stored.bodies == (StoredBody("request", (), b"{", None, 9, False, False),)
     assert read(line(turnpike=2, **said)).stored is None
     assert read(line(call=CALL | {"api": "openai.chat"}, **said)).stored is None
+
+
+def test_the_columns_are_those_of_the_table(tmp_path: Path) -> None:
+    """Each with what SQLite's own schema says of it; none is forgotten."""
+    kinds = {"TEXT": {"text"}, "INTEGER": {"count", "flag", "time"}, "REAL": {"number"}}
+    with closing(open_writer(tmp_path / "t.db")) as connection:
+        table = {row[1]: row[2] for row in connection.execute("PRAGMA table_info(calls)")}
+    assert set(COLUMNS) == set(table)
+    assert all(COLUMNS[name] in kinds[declared] for name, declared in table.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("status", "200"),
+        ("status", 2**63),
+        ("status", 200.5),
+        ("input_tokens", -1),
+        ("input_tokens", True),
+        ("output_tokens", "many"),
+        ("cost_usd", "0.1"),
+        ("cost_usd", float("nan")),
+        ("duration_ms", float("inf")),
+        ("ttft_ms", -1),
+        ("ts_ms", 2**52),
+        ("ts_ms", -1),
+        ("started_at", "yesterday"),
+        ("started_at", "0001-01-01T00:00:00Z"),
+        ("stream", 2),
+        ("outcome", "fine"),
+        ("prompt", 5),
+        ("model", {"name": "x"}),
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_value_that_has_no_place_in_its_column_breaks_the_line(name: str, value: object, version: int) -> None:
+    """It is said which; so it is of attempts, sizes and gaps."""
+    with pytest.raises(BrokenEntry, match=name):
+        read(line(turnpike=version, call=CALL | {"api": "openai.chat", name: value}))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"attempts": [{"n": "1"}]}, "an attempt's n is no whole number"),
+        ({"attempts": [{"n": 1, "status": float("nan")}]}, "an attempt's status is no"),
+        ({"attempts": [{"n": 1, "duration_ms": "x"}]}, "an attempt's duration_ms is no number"),
+        ({"attempts": [{"n": 1, "model": 5}]}, "an attempt's model is no text"),
+        ({"deltas_ms": [1, float("inf")]}, "one of deltas_ms is no number"),
+        ({"request": {"body": "", "size": 2**63}}, "request.size is no whole number"),
+    ],
+)
+def test_other_numbers_are_checked_too(more: dict[str, Any], said: str) -> None:
+    """What is nested says its name as well."""
+    with pytest.raises(BrokenEntry, match=said):
+        read(line(**more))
+
+
+def test_what_has_no_column_is_left_out() -> None:
+    """A later version may know more of a call; a flag may be written as JSON writes flags."""
+    entry = read(line(call=CALL | {"api": "openai.chat", "stream": True, "colour": {"red": 1}, "tag": None}))
+    assert entry.given.columns["stream"] == 1
+    assert entry.given.columns["tag"] is None
+    assert "colour" not in entry.given.columns
 
 
 @pytest.mark.parametrize(
