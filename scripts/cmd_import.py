@@ -27,8 +27,9 @@ Examples:
 @click.command("import", epilog=EPILOG)
 @click.option("--config", type=click.Path(path_type=Path), help="Turnpike's configuration.")
 @click.option("--database", type=click.Path(dir_okay=False, path_type=Path), help="The captures, other than the configured ones.")
+@click.option("--pinned", is_flag=True, help="Pin what was pinned where it comes from, for ever; else capture.keep counts for all alike.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-def command(*, config: Path | None, database: Path | None, files: tuple[Path, ...]) -> None:
+def command(*, config: Path | None, database: Path | None, pinned: bool, files: tuple[Path, ...]) -> None:
     """Imports the LLM calls of HAR files (browsers', mitmproxy's), mitmproxy flow files and Turnpike's own JSON lines.
 
     They are read, priced and masked like calls that went through the proxy. A file imported again adds nothing.
@@ -40,7 +41,7 @@ def command(*, config: Path | None, database: Path | None, files: tuple[Path, ..
     path = database or settings.capture.database
     try:
         with closing(Store(path)) as store:
-            importer = Importer(settings, store)
+            importer = Importer(settings, store, keep_pins=pinned)
             unread = sum(not import_file(importer, file) for file in files)
     except StorageFailure as error:
         raise click.ClickException(f"{path} cannot be written now: {error}; what was imported stays, run it again for the rest") from error

@@ -57,10 +57,14 @@ class _Batch:
 
 
 class Importer:
-    """Imports one file after the other; conversations are told apart over all of them."""
+    """Imports one file after the other; conversations are told apart over all of them.
 
-    def __init__(self, config: Config, store: Store) -> None:
+    `keep_pins`: what was pinned where it comes from is pinned here too; else retention counts for all alike.
+    """
+
+    def __init__(self, config: Config, store: Store, *, keep_pins: bool = False) -> None:
         self._config = config
+        self._keep_pins = keep_pins
         self._store = store
         self._state = State()
         self._state.adopt(config)
@@ -100,7 +104,7 @@ class Importer:
             return
         batch.calls[record.id] = stored
         batch.size += len(record.request.content) + len(record.response.content)
-        batch.pinned += [record.id] if entry.given.pinned else []
+        batch.pinned += [record.id] if self._keep_pins and entry.given.pinned else []
 
     def _prepare(self, entry: Entry) -> bool:
         if entry.known_call:

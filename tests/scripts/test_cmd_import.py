@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,17 @@ def test_keys_that_are_not_to_be_had_are_no_hindrance(tmp_path: Path, session: P
     assert "masked by their form only" in done.stderr
     config.write_text("upstreams: 5")
     assert run(tmp_path, "--config", config, session).exit_code == 1
+
+
+def test_pins_are_kept_only_when_asked(tmp_path: Path) -> None:
+    """A file of another's could else fill the disk for ever."""
+    call = {"ts_ms": 1, "method": "POST", "host": "a.test", "path": "/", "api": "openai.chat", "pinned": 1}
+    (tmp_path / "calls.jsonl").write_text(json.dumps({"turnpike": 2, "call": call}))
+    for options, pinned in (((), 0), (("--pinned",), 1)):
+        assert run(tmp_path, *options, tmp_path / "calls.jsonl").exit_code == 0
+        with closing(sqlite3.connect(tmp_path / "calls.db")) as connection:
+            assert connection.execute("SELECT pinned FROM calls").fetchall() == [(pinned,)]
+        (tmp_path / "calls.db").unlink()
 
 
 def test_a_database_that_is_none_is_said(tmp_path: Path, session: Path) -> None:

@@ -124,9 +124,9 @@ def other_entries() -> Iterator[dict[str, Any]]:
 
 
 def run_import(file: Path, database: Path) -> Tally:
-    """As `turnpike import` does."""
+    """As `turnpike import --pinned` does."""
     with closing(Store(database)) as store, opened(file) as source:
-        return Importer(load_config(None, {}), store).run(source, lambda _: None)
+        return Importer(load_config(None, {}), store, keep_pins=True).run(source, lambda _: None)
 
 
 def fill(database: Path) -> None:

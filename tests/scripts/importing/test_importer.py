@@ -41,7 +41,7 @@ def run(tmp_path: Path, database: Path) -> Iterator[Import]:
         store = Store(into)
         try:
             with opened(path) as source:
-                return Importer(load_config(tmp_path / "turnpike.yml", {}, secrets=True), store).run(source, lambda _: None)
+                return Importer(load_config(tmp_path / "turnpike.yml", {}, secrets=True), store, keep_pins=True).run(source, lambda _: None)
         finally:
             store.close()
 
