@@ -1,8 +1,8 @@
 """Which calls are exported: `--since`, `--until`, `--conversation`, `--where`.
 
 The condition is the user's own SQL, on a connection that may do nothing but read (an authorizer refuses the rest, so that ATTACH, a
-PRAGMA or a second statement are errors whatever SQLite was opened with). It stands in a subquery of its own, so that no bracket in it
-can undo the other conditions.
+PRAGMA or a second statement are errors whatever SQLite was opened with). It stands in a subquery of its own, whose calls are then asked
+for the other conditions, so that no bracket in it can undo them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Selection:
             *(["ts_ms >= :since"] if self.since_ms is not None else []),
             *(["ts_ms < :until"] if self.until_ms is not None else []),
             *(["conversation_id = :conversation"] if self.conversation is not None else []),
-            *([f"(\n{self.where}\n)"] if self.where is not None else []),  # lines of its own, since it may end with a comment
+            *([f"id IN (SELECT id FROM calls WHERE (\n{self.where}\n))"] if self.where is not None else []),  # it may end with a comment
         ]
         return f"SELECT ts_ms, id FROM calls WHERE {' AND '.join(conditions) or 1}"
 

@@ -67,6 +67,10 @@ def test_conditions_are_all_held(connection: sqlite3.Connection) -> None:
     assert Selection(since_ms=times[6]).count(connection) == len(times) - 6
     assert Selection(until_ms=times[6]).count(connection) == 6
     assert Selection(conversation=SESSION).count(connection) == 3
+    for undoing in ("1) OR (1", "0) OR 1 OR (1", "1 OR 1"):
+        assert Selection(conversation=SESSION, where=undoing).count(connection) == 3
+        assert Selection(since_ms=times[6], where=undoing).count(connection) == len(times) - 6
+        assert Selection(until_ms=times[6], where=undoing).count(connection) == 6
     assert Selection(conversation=SESSION, where="prompt LIKE 'And%' -- of the last").count(connection) == 1
     assert Selection(where="tokens_source = 'estimated' AND cost_usd > 0.1").count(connection) == 1
     found = "id IN (SELECT k.call_id FROM parts_fts f JOIN parts p ON p.id = f.rowid JOIN call_messages k USING (message_id)"
