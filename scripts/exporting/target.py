@@ -1,8 +1,8 @@
 """Where an export goes: stdout, or a file that appears whole and under its name at once, or not at all.
 
 A file is written beside its place under a name that nobody can have prepared (O_EXCL, O_NOFOLLOW, mode 0600), by way of the folder that was
-opened at the beginning, and renamed when it is done. So nothing is ever written through a symbolic link, a folder that is exchanged
-meanwhile changes nothing, and a reader never sees half of it. A link at the place itself is refused, also with --force.
+opened at the beginning, and renamed when it is done. So a folder that is exchanged meanwhile changes nothing, and a reader never sees half
+of it. The file itself may be no symbolic link, also with --force; the folders on the way to it may be links, as for any program.
 """
 
 from __future__ import annotations
