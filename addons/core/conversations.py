@@ -91,12 +91,10 @@ def _links(digest: bytes, message: Message) -> Iterator[bytes]:
         yield digest
 
 
-def ends(messages: Iterable[Message]) -> Iterator[bytes]:
-    """For each message the digest of all that was said up to its end: equal for a history that a client sends again."""
-    digest = b""
-    for message in messages:
-        digest = _last(_links(digest, message)) or digest
-        yield digest
+def end_after(before: bytes, message: Message) -> bytes:
+    """The digest of all that was said up to the end of `message`, from that of what was said before it (empty at the beginning): equal
+    for a history that a client sends again, `before` itself where the message adds nothing."""
+    return _last(_links(before, message)) or before
 
 
 def _last(digests: Iterable[bytes]) -> bytes:

@@ -25,6 +25,11 @@ SELECT c.position, m.role, c.is_answer, p.kind, p.text, p.data
 FROM call_messages c JOIN messages m ON m.id = c.message_id LEFT JOIN parts p ON p.message_id = m.id
 WHERE c.call_id = ? ORDER BY c.position, p.n
 """
+_LISTED = """
+SELECT c.message_id, m.parent, c.is_answer FROM call_messages c JOIN messages m ON m.id = c.message_id
+WHERE c.call_id = ? ORDER BY c.position
+"""
+_MESSAGE = "SELECT m.role, p.kind, p.text, p.data FROM messages m LEFT JOIN parts p ON p.message_id = m.id WHERE m.id = ? ORDER BY p.n"
 
 ATTEMPT_COLUMNS = tuple(column.name for column in fields(AttemptRecord))
 _ATTEMPTS = f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n"
@@ -74,6 +79,31 @@ def read_messages(connection: sqlite3.Connection, call_id: str) -> tuple[tuple[M
         message = Message(role, tuple(_part(*row[3:]) for row in of_message if row[3] is not None))
         (answered if is_answer else asked).append(message)
     return tuple(asked), tuple(answered)
+
+
+def read_listed(connection: sqlite3.Connection, call_id: str) -> list[tuple[int, int | None, bool]]:
+    """(message, the message it was said after, is it an answer) of one call, by their ids, in order."""
+    return [(found, parent, bool(is_answer)) for found, parent, is_answer in connection.execute(_LISTED, (call_id,))]
+
+
+def read_message(connection: sqlite3.Connection, message_id: int) -> Message:
+    """A message by its id. Raises StoreError when there is none."""
+    rows = connection.execute(_MESSAGE, (message_id,)).fetchall()
+    if not rows:
+        raise StoreError(f"message {message_id} is not there")
+    return Message(rows[0][0], tuple(_part(*row[1:]) for row in rows if row[1] is not None))
+
+
+def read_headers(connection: sqlite3.Connection, call_id: str) -> StoredBody | None:
+    """The request's body without its content: its headers alone. None when none was stored. Raises StoreError when they are damaged."""
+    row = connection.execute(_BODY, (call_id, "request")).fetchone()
+    if row is None:
+        return None
+    try:
+        pairs = tuple((name, value) for name, value in json.loads(row[1]))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"the request headers of call {call_id} cannot be read: {type(error).__name__}") from error
+    return StoredBody("request", pairs, b"", row[2], row[4], bool(row[5]), bool(row[6]))
 
 
 def read_stored(connection: sqlite3.Connection, call_id: str) -> StoredCall | None:

@@ -21,12 +21,12 @@ from markupsafe import Markup
 import addons.views
 from addons.core.call import Message, Part, SqlValue, StoredBody, StoredCall
 from addons.core.captured import header
-from addons.core.conversations import ends
+from addons.core.conversations import end_after
 from addons.storage.reading import KINDS
 from addons.views.cells import duration, money
 from addons.views.images import find_image
 from addons.views.said import SaidMessage, say
-from scripts.exporting.captures import Captures
+from scripts.exporting.captures import Brought, Captures
 
 VIEWS = Path(addons.views.__file__).parent
 TEMPLATES = Path(__file__).parent / "templates"
@@ -64,9 +64,11 @@ def pieces(captures: Captures) -> Iterator[bytes]:
     """The page, in pieces."""
     rows: list[Row] = []
     turns: list[Turn] = []
-    shown: set[bytes] = set()
-    for call in captures.calls():
-        turns += new_turns(len(rows), call, shown)
+    history = History()
+    for call in captures.brought():
+        new = history.new(call)
+        images = _images_of(captures, call, [place for place, *_ in new]) if any(map(_has_image, new)) else {}
+        turns += [Turn(len(rows), message, is_answer, images.get(place) or _none(message)) for place, message, is_answer in new]
         rows.append(call.row)
     style = (VIEWS / "static" / "llm.css").read_text() + (TEMPLATES / "conversation.css").read_text()
     page = _environment().get_template("conversation.html")
@@ -82,29 +84,36 @@ def pieces(captures: Captures) -> Iterator[bytes]:
         yield text.encode("utf-8", "replace")
 
 
-def new_turns(number: int, call: StoredCall, shown: set[bytes]) -> list[Turn]:
-    """The messages of a call that no call before it had, by what is before them; `shown` learns them. System messages, which stand
-    outside (agents change a word of theirs with every call), by their own text."""
-    chosen = list(_keyed(call))
-    new = []
-    for place, (message, is_answer, key) in enumerate(chosen):
-        if key not in shown and message.parts:
-            shown.add(key)
-            new.append((place, message, is_answer))
-    images = _images(call, [message for message, _, _ in chosen], {place for place, _, _ in new})
-    return [Turn(number, message, is_answer, images[place]) for place, message, is_answer in new]
+NewMessage = tuple[int, Message, bool]
+"""(place in its call, the message, is it an answer)."""
 
 
-def _keyed(call: StoredCall) -> Iterator[tuple[Message, bool, bytes]]:
-    """(message, is it an answer, what tells it from others)."""
-    asked = call.messages[: len(call.messages) - call.answers]
-    before = b""
-    for message, end in zip(asked, ends(asked), strict=True):
-        yield message, False, _key(message, before, end)
-        before = end
-    for answer in call.messages[len(asked) :]:  # each of several answers follows the request
-        *_, end = ends([*asked, answer])
-        yield answer, True, _key(answer, before, end)
+class History:
+    """What calls brought so far: messages that no call before had, by what is before them. System messages, which stand outside (agents
+    change a word of theirs with every call), by their own text.
+
+    What the store holds as one message is looked at once; what a client writes otherwise when it sends it again is told by its digest.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[int | None, bytes] = {None: b""}  # of all up to a message
+        self._shown: set[bytes] = set()
+
+    def new(self, call: Brought) -> list[NewMessage]:
+        """The messages of the call that are to be shown."""
+        found = []
+        for place, (number, parent, is_answer) in enumerate(call.listed):
+            message = call.new.get(number)
+            if message is None:
+                continue
+            before = self._ends.get(parent, b"")
+            end = before if message.role == "system" else end_after(before, message)
+            self._ends.setdefault(number, end)
+            key = _key(message, before, end)
+            if key not in self._shown and message.parts:
+                self._shown.add(key)
+                found.append((place, message, is_answer))
+        return found
 
 
 def _key(message: Message, before: bytes, end: bytes) -> bytes:
@@ -113,6 +122,20 @@ def _key(message: Message, before: bytes, end: bytes) -> bytes:
         return end
     outside = b"" if message.role == "system" else before
     return sha256(outside + repr(message).encode("utf-8", "replace")).digest()
+
+
+def _has_image(found: NewMessage) -> bool:
+    return any(_of_images(found[1]))
+
+
+def _none(message: Message) -> tuple[str | None, ...]:
+    return tuple(None for _ in _of_images(message))
+
+
+def _images_of(captures: Captures, call: Brought, wanted: list[int]) -> dict[int, tuple[str | None, ...]]:
+    """They are in the bodies, which are read for them alone; none where the call cannot be read."""
+    whole = captures.whole(str(call.row["id"]))
+    return _images(whole, list(whole.messages), set(wanted)) if whole else {}
 
 
 def _images(call: StoredCall, messages: list[Message], wanted: set[int]) -> dict[int, tuple[str | None, ...]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
+
 from addons.core.call import Message, Part
-from addons.core.conversations import Conversations, ends, says_same
+from addons.core.conversations import Conversations, end_after, says_same
 
 
 def user(text: str) -> Message:
@@ -145,6 +148,11 @@ def test_an_answer_that_is_sent_back_says_the_same() -> None:
     assert says_same([assistant("yes")], [Message("assistant", (Part("text", "y"), Part("text", "es")))])
     assert not says_same([assistant("yes")], [answer])
     assert not says_same([assistant("no")], [assistant("yes")])
+
+
+def ends(messages: Iterable[Message]) -> Iterator[bytes]:
+    """What was said up to the end of each."""
+    return islice(accumulate(messages, end_after, initial=b""), 1, None)
 
 
 def test_ends_are_equal_for_a_history_that_is_sent_again() -> None:

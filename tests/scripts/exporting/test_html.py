@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from addons.core.call import Message, Part, StoredCall
+from addons.core.call import Message, Part
 from addons.storage.database import open_reader
-from scripts.exporting.html import new_turns, pieces
+from addons.storage.store import Store
+from scripts.exporting.html import History, pieces
 from scripts.exporting.selection import Selection
 from tests.scripts.exporting.samples import HOSTILE, SESSION, captures_of, png
-from tests.storage.support import say
+from tests.storage.support import body, say, stored_call
 
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "main", "header", "section", "article", "footer", "div", "dl", "dt", "dd"),
@@ -127,13 +128,35 @@ def test_a_call_without_messages_is_there(captures: Path) -> None:
     assert "it broke" in text and "error" in text
 
 
-def test_new_turns_of_a_conversation() -> None:
+def test_new_messages_of_a_conversation(tmp_path: Path) -> None:
     """What a client leaves out of a history that it sends again (reasoning) makes nothing new; another branch is new; a message of
     reasoning alone is not lost; of several answers each is shown."""
     thought = Message("assistant", (Part("reasoning", "hm"),))
-    first = StoredCall({}, messages=(say("user", "a"), thought, say("assistant", "b"), say("assistant", "c")), answers=3)
-    again = StoredCall({}, messages=(say("user", "a"), say("assistant", "b"), say("user", "d"), say("assistant", "e")), answers=1)
-    branch = StoredCall({}, messages=(say("user", "a"), say("assistant", "c"), say("user", "d"), say("assistant", "e")), answers=1)
-    shown: set[bytes] = set()
-    found = [[turn.message for turn in new_turns(number, call, shown)] for number, call in enumerate((first, again, branch, again))]
+    first = stored_call(messages=(say("user", "a"), thought, say("assistant", "b"), say("assistant", "c")), answers=3)
+    again = stored_call(messages=(say("user", "a"), say("assistant", "b"), say("user", "d"), say("assistant", "e")), answers=1)
+    branch = stored_call(messages=(say("user", "a"), say("assistant", "c"), say("user", "d"), say("assistant", "e")), answers=1)
+    once_more = stored_call(messages=again.messages, answers=1)
+    with closing(Store(tmp_path / "t.db")) as store:
+        store.write([first, again, branch, once_more])
+    history = History()
+    with closing(open_reader(tmp_path / "t.db")) as connection:
+        found = [[message for _, message, _ in history.new(call)] for call in captures_of(connection, Selection()).brought()]
     assert found == [list(first.messages), list(again.messages[2:]), list(branch.messages[2:]), []]
+
+
+def test_a_long_conversation_is_not_read_over_and_over(tmp_path: Path) -> None:
+    """Each message is read and masked once, however many calls send it again; bodies are read only where images are in them."""
+    history, calls = [say("system", "be brief")], []
+    for turn in range(30):
+        history.append(say("user", f"question {turn}"))
+        answer = say("assistant", f"answer {turn}")
+        calls.append(stored_call(messages=(*history, answer), answers=1, bodies=(body(b"{}" * turn),)))
+        history.append(answer)
+    with closing(Store(tmp_path / "t.db")) as store:
+        store.write(calls)
+        store._connection.execute("UPDATE bodies SET segments = '[999]'")
+    with closing(open_reader(tmp_path / "t.db")) as connection:
+        assert sum(len(call.new) for call in captures_of(connection, Selection()).brought()) == 1 + 30 + 30
+        page = b"".join(pieces(captures_of(connection, Selection()))).decode()
+    for turn in range(30):
+        assert page.count(f">answer {turn}<") == page.count(f">question {turn}<") == 1
