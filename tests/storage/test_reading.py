@@ -10,7 +10,7 @@ import pytest
 
 from addons.core.call import Message, Part
 from addons.storage.database import StoreError, open_reader
-from addons.storage.reading import read_messages, read_stored
+from addons.storage.reading import read_headers, read_listed, read_message, read_messages, read_stored
 from addons.storage.store import Store
 from tests.storage.support import full_call, say, stored_call
 
@@ -64,3 +64,25 @@ def test_a_call_is_read_with_all_that_belongs_to_it(store: Store) -> None:
     assert {name: value for name, value in found.row.items() if value is not None} == call.row
     assert replace(found, row=call.row) == call
     assert (bare.attempts, bare.bodies, bare.messages, bare.deltas_ms, bare.redactions) == ((), (), (), (), ())
+
+
+def test_messages_and_headers_one_by_one(store: Store) -> None:
+    """By their ids, each with the one it was said after; the headers without the body, whatever became of that."""
+    call = full_call()
+    store.write([call])
+    call_id = str(call.row["id"])
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE bodies SET segments = '[999]'")
+    with closing(open_reader(store.path)) as connection:
+        listed = read_listed(connection, call_id)
+        assert [read_message(connection, found) for found, *_ in listed] == list(call.messages)
+        assert [(parent, is_answer) for _, parent, is_answer in listed] == [(None, False), (None, False), (listed[1][0], True)]
+        headers = read_headers(connection, call_id)
+        assert headers and (headers.headers, headers.content) == (call.bodies[0].headers, b"")
+        assert read_headers(connection, "none") is None and read_listed(connection, "none") == []
+        with pytest.raises(StoreError, match="message 999 is not there"):
+            read_message(connection, 999)
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE bodies SET headers = '[[1'")
+    with closing(open_reader(store.path)) as connection, pytest.raises(StoreError, match="headers of call"):
+        read_headers(connection, call_id)
