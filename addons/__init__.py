@@ -19,5 +19,6 @@ Beside the calls:
     Catalogue  the models of all upstreams, asked by Endpoints
     Probes     is an upstream well? asked only where the configuration says so
     Outbound   calls of our own, which those two make
+    Sharing    what other processes know of keys, and what they have counted
     FlowFiles  what mitmproxy's `-w` saves is masked
 """

@@ -342,6 +342,11 @@ class State(Section):
     url: StateUrl = f"sqlite:{ROOT / 'data/state.db'}"
 
     @property
+    def is_remote(self) -> bool:
+        """On a server (Redis, Valkey), so that other proxies may use it."""
+        return not self.url.startswith("sqlite:")
+
+    @property
     def path(self) -> Path:
         """The SQLite file."""
         return Path(self.url.removeprefix("sqlite:"))

@@ -49,9 +49,7 @@ def problems(config: Config) -> Iterator[Problem]:
     yield from _routes(config)
     yield from _probes(config)
     yield from _rules(config)
-    if not config.state.url.startswith("sqlite:"):
-        yield Problem(("state", "url"), "is not available yet (it waits for shared state); write sqlite:PATH")
-    elif config.state.path == config.capture.database:
+    if not config.state.is_remote and config.state.path == config.capture.database:
         yield Problem(("state", "url"), "is capture.database already, which is shown to people; write another file")
     for pattern, what in NOT_YET.items():
         yield from _not_yet(config, pattern, what)

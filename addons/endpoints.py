@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable
 
@@ -13,6 +14,7 @@ from addons.estimates import Estimates
 from addons.exchange import exchange_of
 from addons.metrics import exposition
 from addons.quotas import details, reset, summary
+from addons.reports import merged
 from addons.state import State
 
 READS_BODY = ("/v1/token-count", "/v1/cost-estimate")
@@ -76,10 +78,19 @@ class Endpoints:
             "state": (statefile.error if statefile else None) or "ok",  # without it calls are served; a restart forgets cooldowns
             "upstreams": summary(self.state, time.time()),
         }
+        if not (worker := self.state.worker).is_alone:  # the one that happens to answer; of the others only that they run
+            others = self.state.reports.others() if self.state.reports else []
+            running = sorted([worker.number, *(report.number for report in others)])
+            told["worker"] = {"number": worker.number, "of": worker.count, "pid": os.getpid(), "running": running}
         answer_json(flow, 200 if ready else 503, told)
 
     def _metrics(self, flow: http.HTTPFlow) -> None:
-        answer_text(flow, exposition(self.state), METRICS_TYPE)
+        """Of all processes on the port: whichever answers, a scrape has the same counters, each with the label `worker`."""
+        text = exposition(self.state)
+        if self.state.reports:
+            own = (self.state.worker.number, text)
+            text = merged([own, *((report.number, report.metrics) for report in self.state.reports.others())])
+        answer_text(flow, text, METRICS_TYPE)
 
     def _upstreams(self, flow: http.HTTPFlow) -> None:
         listed = [{"name": u.name, "provider": u.provider, "default": u.default} for u in self.state.config.upstreams.values()]

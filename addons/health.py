@@ -1,4 +1,5 @@
-"""How upstreams and their keys stand, as it outlives a restart: between the pools and breakers of `core/` and `state.db`."""
+"""How upstreams and their keys stand, as it outlives a restart and as other processes see it: between the pools and breakers of `core/` and
+the state."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping
 
 from addons.core.breaker import Breaker, BreakerRecord
 from addons.core.keypool import KeyCooldown, KeyPool
-from addons.storage.staterows import Saved, SavedBreaker, SavedCooldown
+from addons.storage.staterows import News, Saved, SavedBreaker, SavedCooldown
 
 
 def saved_of(pools: Mapping[str, KeyPool], breakers: Mapping[str, Breaker], now: float) -> Saved:
@@ -23,3 +24,16 @@ def restore(saved: Saved, pools: Mapping[str, KeyPool], breakers: Mapping[str, B
     for row in saved.breakers:
         if row.upstream in breakers:
             breakers[row.upstream].restore(BreakerRecord(row.failures, row.until, row.why or None), now)
+
+
+def merge(news: News, pools: Mapping[str, KeyPool], breakers: Mapping[str, Breaker], now: float) -> None:
+    """Take up what another process has found out. A cooldown may become longer, never shorter, but where somebody has ended it."""
+    for name in news.reset:
+        if name in pools:
+            pools[name].forgive(now)
+            breakers[name].succeeded(now)
+    for row in news.closed:
+        if row.upstream in breakers and breakers[row.upstream].open_until == row.until:
+            breakers[row.upstream].succeeded(now)
+    later = tuple(row for row in news.set.breakers if row.upstream in breakers and row.until > (breakers[row.upstream].open_until or 0.0))
+    restore(Saved(news.set.cooldowns, later), pools, breakers, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from addons.core.breaker import Breaker
@@ -39,6 +40,8 @@ def reset(state: State, names: Collection[str], now: float) -> list[str]:
         state.pools[name].forgive(now)
         state.breakers[name].succeeded(now)
     state.health_changed()
+    if state.statefile:
+        state.statefile.reset(chosen)  # other processes do the same
     return chosen
 
 
@@ -49,16 +52,28 @@ def _counted(keys: list[KeyState]) -> dict[str, int]:
 
 
 def details(state: State, now: float) -> list[dict[str, Any]]:
-    """Each upstream with its breaker and each of its keys. `now` in Unix seconds."""
+    """Each upstream with its breaker and each of its keys, whose calls are those of all processes. `now` in Unix seconds."""
+    others = [report.keys for report in state.reports.others()] if state.reports else []
     return [
         {
             "upstream": name,
             "provider": upstream.provider,
             "breaker": _breaker(state.breakers[name], now),
-            "keys": [_key(key, now) for key in state.pools[name].states(now)],
+            "keys": [_key(key, now) for key in _with_others(state.pools[name].states(now), [keys.get(name, []) for keys in others])],
         }
         for name, upstream in state.config.upstreams.items()
     ]
+
+
+def _with_others(keys: list[KeyState], others: list[list[tuple[int, int]]]) -> list[KeyState]:
+    """The calls of other processes are added; one that has another configuration still is left out."""
+    for counts in others:
+        if len(counts) == len(keys):
+            keys = [
+                replace(key, in_flight=key.in_flight + in_flight, used=key.used + used)
+                for key, (in_flight, used) in zip(keys, counts, strict=True)
+            ]
+    return keys
 
 
 def _breaker(breaker: Breaker, now: float) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from addons.redactor import Redactor
 from addons.routing import Router
 from addons.scope import Scope
 from addons.settings import Settings
+from addons.sharing import Sharing
 from addons.state import State
 from addons.trust import Trust
 
@@ -39,5 +40,6 @@ addons = [
     catalogue,  #         the models of all upstreams, asked by Endpoints
     Probes(state, outbound),  # is an upstream well? asked only where the configuration says so
     outbound,  #          calls of our own, which those two make
+    Sharing(state),  #    what other processes know of keys, and what they have counted
     FlowFiles(state),  #  what mitmproxy's `-w` saves is masked
 ]

@@ -97,7 +97,7 @@ class Settings:
         except StoreError as error:
             _end(f"capture.database: {error}")
         try:
-            self.state.open_statefile(self.file.current.state.path)
+            self.state.open_statefile()
         except StoreError as error:
             _end(f"state.url: {error}")
         self._set_options()

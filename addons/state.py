@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 from addons.config import Config
 from addons.core.breaker import Breaker
@@ -29,10 +27,15 @@ from addons.core.tries import Tries
 from addons.health import restore, saved_of
 from addons.keysources import Secret
 from addons.modeltables import ModelTables
+from addons.reports import Reports
 from addons.rulefiles import make_scanner
+from addons.slotting import Slotting
 from addons.storage.statefile import StateFile
+from addons.storage.statekeeper import StateKeeper
+from addons.storage.stateredis import StateRedis
 from addons.storage.writer import Writer
 from addons.tokenizer import Tokenizer
+from addons.worker import Worker, this_worker
 
 HEALTH_S = 0.1
 CONVERSATIONS_REMEMBERED = 20_000  # a digest and an id each, some 5 MB
@@ -51,15 +54,18 @@ class State:
     prices: Prices
     redactor: Redactor
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Worker | None = None) -> None:
+        self.worker = worker or this_worker()
         self.counts: Counter[str] = Counter()  # names as in /metrics
         self.breakers: dict[str, Breaker] = {}
-        self.statefile: StateFile | None = None
+        self.statefile: StateKeeper | None = None
+        self.slotting: Slotting | None = None
+        self.reports: Reports | None = None  # what other processes on the same port have counted
         self._health_waits = False
         self.outgoing: BodyScanner | None = None  # where anything that is sent may have to be cleaned
         self._memory = Memory()
         self._placeholders: PlaceholderMaps | None = None
-        self._placeholder_key = os.urandom(32)  # for this run; the next request after it makes new ones
+        self._placeholder_key = self.worker.placeholder_key  # for this run; the next request after it makes new ones
         self.config_error: str | None = None
         self._secrets: set[Secret] = set()
         self.conversations = Conversations(CONVERSATIONS_REMEMBERED)
@@ -92,6 +98,8 @@ class State:
             estimator=UsageEstimator(self.tokenizer),
             polls=self.polls,
         )
+        if self.slotting:
+            self.slotting.adopt(self.pools, self.breakers)
 
     def placeholders_of(self, client: str, conversation: str) -> PlaceholderMap:
         """What stands for secrets in this client's conversation."""
@@ -99,11 +107,14 @@ class State:
             self._placeholders = PlaceholderMaps(self._placeholder_key, self.config.redaction.outgoing.shape)
         return self._placeholders.map_for(client, conversation, time.time())
 
-    def open_statefile(self, path: Path) -> None:
-        """Stand as the last run ended. Raises StoreError (one line)."""
-        statefile = StateFile(path)
-        restore(statefile.start(), self.pools, self.breakers, time.time())
-        self.statefile = statefile
+    def open_statefile(self) -> None:
+        """Stand as the last run ended, and as others do now. Raises StoreError (one line)."""
+        state, worker = self.config.state, self.worker
+        keeper: StateKeeper = StateRedis(state.url, worker=worker.name) if state.is_remote else StateFile(state.path, worker=worker.name)
+        restore(keeper.start(), self.pools, self.breakers, time.time())
+        self.statefile = keeper
+        self.slotting = Slotting(keeper, worker.count, shares=state.is_remote or not worker.is_alone)
+        self.slotting.adopt(self.pools, self.breakers)
 
     def health_changed(self) -> None:
         """A key cools, or a breaker has counted something: worth remembering, but not each of a storm by itself."""

@@ -17,6 +17,8 @@ import click
 from addons.config import ROOT, Config
 from scripts.running import CA_NAME, CONFDIR, UNSPECIFIED, Address, address_of, check_port, free_port
 from scripts.supervisor import Supervisor
+from scripts.worker import as_worker
+from scripts.workers import command_of
 
 ENTRY = ROOT / "addons" / "router.py"
 BROWSE_HOST = "127.0.0.1"
@@ -26,18 +28,25 @@ BROWSE_PORT = 8001
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """What the proxy is started with. `host` is what it listens on, `extra` the user's own mitmdump arguments."""
+    """What the proxy is started with. `host` is what it listens on, `extra` the user's own mitmdump arguments, `workers` how many
+    processes share the port."""
 
     config: Config
     host: str
     port: int
     extra: tuple[str, ...] = ()
+    workers: int = 1
 
     @property
     def arguments(self) -> list[str]:
         """The command line; the user's arguments come last, so that they win."""
         listen = ["--listen-host", self.host, "-p", str(self.port)]
         return [program("mitmdump"), "-s", str(ENTRY), *listen, "--set", f"turnpike_config={self.config.source}", *self.extra]
+
+    @property
+    def command(self) -> list[str]:
+        """What a supervisor starts: the proxy itself, or the process that keeps several."""
+        return self.arguments if self.workers == 1 else command_of(as_worker(self.arguments), self.workers, self.address.url)
 
     @property
     def address(self) -> Address:
@@ -108,7 +117,7 @@ async def start_both(
     supervisor: Supervisor, proxy: Proxy, database: Path, environment: Mapping[str, str] | None = None, browse_port: int | None = None
 ) -> str:
     """The proxy and, once that answers (it makes the database), Datasette; returns the dashboard's address. Raises Ended."""
-    await supervisor.start("the proxy", proxy.arguments, environment)
+    await supervisor.start("the proxy", proxy.command, environment)
     await supervisor.ready(proxy.address.answers)
     datasette = Address(BROWSE_HOST, free_port(BROWSE_HOST, BROWSE_PORT if browse_port is None else browse_port))
     await supervisor.start("Datasette", browse_arguments(proxy.config, database, datasette), environment)

@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here, since after the fork only the call itself is safe
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child, before it becomes the program: SIGTERM when we are killed without a chance to end it (Linux only)."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -71,7 +71,7 @@ class Supervisor:
         """Start a child, its output passed through. Raises ClickException where it cannot be started."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *arguments, stdin=DEVNULL, env=environment, process_group=0, preexec_fn=_end_with_parent
+                *arguments, stdin=DEVNULL, env=environment, process_group=0, preexec_fn=end_with_parent
             )
         except OSError as error:
             raise click.ClickException(f"{name} cannot be started: {error}") from error

@@ -275,7 +275,7 @@ def test_bad_values_are_named(write: Write, text: str, place: str, says: str) ->
         ("upstreams: {{a: {{base_url: 'https://h/?key={}'}}}}", "upstreams.a.base_url"),
         ("upstreams: {{a: {{inject: {}}}}}", "upstreams.a.inject"),
         ("redaction: {{strings: [{}]}}", "redaction.strings.0"),
-        ("state: {{url: 'redis://:{}@h'}}", "state.url"),
+        ("state: {{url: 'redis:/:{}@h'}}", "state.url"),
         ("proxy: {{port: '${{{}}}'}}", "proxy.port"),
         ("proxy: {{port: '${{PORT:-{}}}'}}", "proxy.port"),
         ("proxy: {{{0}: 1, {0}: 2}}", "proxy."),

@@ -43,7 +43,6 @@ def test_what_does_nothing_yet_takes_its_default_only(tmp_path: Path, path: str,
 @pytest.mark.parametrize(
     ("text", "place", "said"),
     [
-        ("state: {url: 'redis://h'}", "state.url", "is not available yet"),
         ("state: {url: 'sqlite:data/x.db'}\ncapture: {database: data/x.db}", "state.url", "is capture.database already"),
         ("redaction: {rules: [builtin, none.toml]}", "redaction.rules.1", "none.toml: cannot be read: No such file"),
         ("upstreams: {a: {probe: {every: 5}}}", "upstreams.a.probe", "write a base_url beside it"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from addons.core.breaker import Breaker
 from addons.core.keypool import KeyPool, PooledKey
-from addons.health import restore, saved_of
+from addons.health import merge, restore, saved_of
 from addons.storage.statefile import StateFile
+from addons.storage.staterows import News, Saved, SavedBreaker, SavedCooldown
 from tests.rooms import new_key
 
 NOW = 1_800_000_000.0
@@ -61,3 +62,46 @@ def test_what_the_configuration_no_longer_has_is_left_out() -> None:
     after = {"one": KeyPool([PooledKey(new_key(), None, "env K")], "sequential")}
     restore(saved_of(before, broken, NOW), after, {"one": Breaker()}, NOW)
     assert after["one"].lease(NOW, "m")
+
+
+def test_news_make_cooldowns_longer_and_never_shorter() -> None:
+    """Of keys and of breakers; what is not here is ignored."""
+    ours, broken = pools(), breakers()
+    lease = ours["one"].lease(NOW, "m")
+    assert lease
+    ours["one"].cool(lease, NOW, 120.0)
+    for _ in range(3):
+        broken["one"].failed(NOW, "connect")
+    for seconds, until in ((60, 120), (300, 300)):
+        cooldown = SavedCooldown("one", lease.key.id, "m", NOW + seconds, 1, "quota")
+        breaker = SavedBreaker("one", NOW + seconds / 6, 3, "timeout")
+        strangers = Saved((cooldown._replace(upstream="gone"),), (breaker._replace(upstream="gone"),))
+        news = Saved((cooldown, *strangers.cooldowns), (breaker, *strangers.breakers))
+        merge(News(news, (), ()), ours, broken, NOW)
+        assert [of.until for of in ours["one"].states(NOW)[0].cooldowns] == [NOW + until]
+    assert broken["one"].open_until == NOW + 60
+
+
+def test_a_burst_over_several_processes_is_one_step() -> None:
+    """A call that was sent before another process's cooldown was heard of, and is refused too, does not escalate it."""
+    ours = pools()
+    lease = ours["one"].lease(NOW, "m")
+    assert lease
+    merge(News(Saved((SavedCooldown("one", lease.key.id, "m", NOW + 10, 1, "rate_limit"),)), (), ()), ours, breakers(), NOW)
+    assert ours["one"].cool(lease, NOW + 1, None) <= NOW + 11
+
+
+def test_what_another_process_has_ended_is_over() -> None:
+    """A reset of an upstream's keys; a breaker that a call there has closed, unless ours was opened anew."""
+    ours, broken = pools(), breakers()
+    lease = ours["one"].lease(NOW, "m")
+    assert lease
+    ours["one"].cool(lease, NOW, 120.0)
+    merge(News(Saved(), ("one", "gone"), ()), ours, broken, NOW)
+    assert not ours["one"].states(NOW)[0].cooldowns
+    for _ in range(3):
+        broken["two"].failed(NOW, "connect")
+    merge(News(Saved(), (), (SavedBreaker("two", NOW + 59, 3, "connect"),)), ours, broken, NOW)
+    assert broken["two"].state(NOW) == "open"
+    merge(News(Saved(), (), (SavedBreaker("two", NOW + 60, 3, "connect"),)), ours, broken, NOW)
+    assert broken["two"].state(NOW) == "closed"

@@ -128,7 +128,8 @@ def test_every_module_has_its_test_file() -> None:
 def test_every_import_is_a_declared_dependency() -> None:
     """What shipped code imports stands in pyproject.toml itself, not only in what something else happens to bring."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {normal(re.split(r"[<>=!~;\[ ]", requirement)[0]) for requirement in project["dependencies"]}
+    requirements = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    declared = {normal(re.split(r"[<>=!~;\[ ]", requirement)[0]) for requirement in requirements}
     distributions = metadata.packages_distributions()
     undeclared = set()
     for path in SHIPPED:

@@ -20,7 +20,7 @@ from tests.rooms import mitmproxy_context
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
 JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Redactor", "Failover", "Meter", "Recorder"]
-BESIDE = ["Catalogue", "Probes", "Outbound", "FlowFiles"]
+BESIDE = ["Catalogue", "Probes", "Outbound", "Sharing", "FlowFiles"]
 """No part of a call's journey: what is done beside it."""
 
 
@@ -67,7 +67,7 @@ def test_all_rooms_share_one_state_and_one_router(module: ModuleType) -> None:
     """What one learns the others know."""
     assert {id(room.state) for room in module.addons if hasattr(room, "state")} == {id(module.state)}
     assert module.addons[JOURNEY.index("Failover")].router is module.addons[JOURNEY.index("Router")]
-    catalogue, probes, outbound, _ = module.addons[-len(BESIDE) :]
+    catalogue, probes, outbound, *_ = module.addons[-len(BESIDE) :]
     assert module.addons[JOURNEY.index("Endpoints")].catalogue is catalogue
     assert catalogue.outbound is probes.outbound is outbound
 

@@ -65,6 +65,8 @@ class KeyPool:
         """Give a key back, and on to whoever waits for it; a second time does nothing, since several ends of one call may come."""
         if not lease.returned:
             lease.lane.leave(lease, now)
+            if lease.key.slots is not None:
+                lease.key.slots.returned()
             lease.key.loosened(now)
 
     def succeeded(self, lease: Lease, now: float, affinity: str | None = None) -> None:
@@ -136,7 +138,12 @@ class KeyPool:
                 ticket.grant(self, granted, now)
             else:
                 blocked.add(model)
-        if self._line and self.on_waiting:
+        if not self._line:
+            return
+        for key in self.keys:
+            if key.slots is not None:
+                key.slots.touch()
+        if self.on_waiting:
             self.on_waiting(self)
 
     def next_event(self, now: float) -> float | None:
@@ -144,6 +151,12 @@ class KeyPool:
         times = [self._lanes_for(model, now).opens_at(now, self._state) for model in self._line.models()]
         first = min(*times, self._line.next_end(), inf)
         return None if first == inf else max(now, first)
+
+    def lacking(self, key: PooledKey, now: float) -> int:
+        """How many calls wait here that this key could serve at once, if this process had more of its slots."""
+        most = key.max_concurrent or 0
+        models = [model for model in self._line.models() if (lane := key.lanes.get(model)) and lane.lacks_slot(now)]
+        return min(most - key.in_flight, sum(self._line.count(model, most) for model in models)) if models else 0
 
     def forgive(self, now: float) -> None:
         """Nothing cools any more, and nothing is known of paces: somebody has seen to it (topped up, mended a key)."""
@@ -165,12 +178,14 @@ class KeyPool:
         return [row for key in self.keys for row in key_cooldowns(key, now)]
 
     def restore(self, saved: Iterable[tuple[str, str, float, int, str]], now: float) -> None:
-        """Take up what `snapshot` gave before a restart; what is of keys that are not here is ignored."""
+        """Take up what `snapshot` gave before a restart, or in another process; what is of keys that are not here is ignored."""
         keys = {key.id: key for key in self.keys}
         for key_id, group, until, step, why in saved:
             if key := keys.get(key_id):
                 cooldown = key.cooldown(group, now)
                 cooldown.step = max(cooldown.step, step)
+                if until > cooldown.until:
+                    cooldown.set_at = key.tick()  # calls that are under way belong to the burst that set it
                 cooldown.reach(now, until, why)
                 self._cool(key, group, now)
 

@@ -51,10 +51,16 @@ class Lane:
             return self.pace.next_at
         if self.unanswered >= self.limit and self.doubles_at > now:
             return self.doubles_at
-        key = self.key
-        if key.max_concurrent is not None and key.in_flight >= key.max_concurrent:
+        if self.key.is_full:
             return inf
         return now
+
+    def lacks_slot(self, now: float) -> bool:
+        """Would a call go, if other processes had not the key's slots?"""
+        key = self.key
+        if key.slots is None or key.in_flight < key.slots.held or key.in_flight >= (key.max_concurrent or UNLIMITED):
+            return False
+        return self.until <= now and self.pace.next_at <= now and (self.unanswered < self.limit or self.doubles_at <= now)
 
     def admit(self, model: str, now: float, switched_at: float) -> Lease:
         """A lease of it; whether it is free, the caller has seen. `switched_at`: when a key last began to cool for this model."""
@@ -71,6 +77,8 @@ class Lane:
         self.in_flight += 1
         key.in_flight += 1
         key.used += 1
+        if key.slots is not None:
+            key.slots.touch()
         return Lease(key, model, now, lane=self, event=key.tick(), ramp=self.ramp)
 
     def leave(self, lease: Lease, now: float) -> None:
@@ -140,8 +148,7 @@ class Lane:
 
     def _note_wanted(self, now: float) -> None:
         """A lane that is full until now was not idle."""
-        key = self.key
-        if self.unanswered >= self.limit or (key.max_concurrent is not None and key.in_flight >= key.max_concurrent):
+        if self.unanswered >= self.limit or self.key.is_full:
             self.pace.wanted_at = max(self.pace.wanted_at, now)
 
 

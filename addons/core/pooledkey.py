@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from addons.core.cooldowns import Cooldown
+from addons.core.slots import Slots
 
 if TYPE_CHECKING:
     from addons.core.lanes import Lane
@@ -28,12 +29,16 @@ class Holder(Protocol):
     def forgot(self, model: str) -> None:
         """A key has no lane any more for a model."""
 
+    def lacking(self, key: PooledKey, now: float) -> int:
+        """How many calls wait that the key could serve, had this process more of its slots?"""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class PooledKey:
     """`value` is the secret, and in no repr. Lower `priority` is preferred; `max_concurrent` None: as many calls as come.
 
-    The rest is state: `used` counts leases, `events` orders leases and cooldowns, `cooldowns` is by group, `lanes` by model.
+    The rest is state: `used` counts leases, `events` orders leases and cooldowns, `cooldowns` is by group, `lanes` by model; `slots` is
+    what this process has of `max_concurrent`, where others share it.
     """
 
     value: str
@@ -50,6 +55,7 @@ class PooledKey:
     cooldowns: dict[str, Cooldown] = field(default_factory=dict, init=False)
     lanes: dict[str, Lane] = field(default_factory=dict, init=False)
     holders: WeakSet[Holder] = field(default_factory=WeakSet, init=False)
+    slots: Slots | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return f"PooledKey({self.label}, in_flight={self.in_flight}, used={self.used})"
@@ -63,6 +69,13 @@ class PooledKey:
         """As the configuration has it now."""
         self.hint, self.label = new.hint, new.label
         self.weight, self.priority, self.max_concurrent = new.weight, new.priority, new.max_concurrent
+
+    @property
+    def is_full(self) -> bool:
+        """Has it as many calls in flight as this process may have?"""
+        if self.slots is not None and self.in_flight >= self.slots.held:
+            return True
+        return self.max_concurrent is not None and self.in_flight >= self.max_concurrent
 
     def tick(self) -> int:
         """The number of the event that happens now."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,10 @@ class Line:
     def models(self) -> list[str]:
         """Those that somebody waits for."""
         return [model for model in list(self._by_model) if self._living(model)]
+
+    def count(self, model: str, most: int) -> int:
+        """How many wait for a model, counted up to `most`."""
+        return sum(1 for _ in islice((1 for _, ticket in self._by_model.get(model, ()) if ticket.waits), most))
 
     def next_end(self) -> float:
         """When the first of those that keep a key is put in line (inf: there is none)."""

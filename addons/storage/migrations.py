@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, m006_llm, s001_cooldowns
+from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, m006_llm, s001_cooldowns, s002_sharing
 
 MIGRATIONS: tuple[str, ...] = (
     m001_tables.STATEMENTS,
@@ -24,7 +24,7 @@ MIGRATIONS: tuple[str, ...] = (
     m005_retention.STATEMENTS,
     m006_llm.STATEMENTS,
 )
-STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS,)
+STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS, s002_sharing.STATEMENTS)
 
 LARGE_BYTES = 100_000_000
 """From here on a migration that makes an index takes longer than one waits without a word: some 10 s for 12 GB."""

@@ -1,172 +1,110 @@
-"""`state.db`: the cooldowns, lock-outs and breakers that outlive a restart (DESIGN §6). It holds no key, only hashes; nothing serves it.
+"""`state.db`: the cooldowns, lock-outs and breakers that outlive a restart, and what several processes agree upon (DESIGN §6). It holds no
+key, only hashes; nothing serves it.
 
-    event loop ── put(Saved) ──► the last one waits ──► a thread of its own: what has changed, in one transaction ──► state.db
-
-Nothing here raises into traffic: while the disk is in the way, the newest state waits and is tried again. Several processes may
-share the file: each writes what has changed on its own side, and of two times for the same key the later stays.
+Several processes may share the file: each writes what has changed on its own side, of two times for the same key the later stays, and
+each sees within a moment what another has written: `PRAGMA data_version` tells cheaply whether anybody has.
 """
 
 from __future__ import annotations
 
-import atexit
-import logging
 import sqlite3
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from addons.core.slots import Claim, settle
 from addons.storage import staterows
 from addons.storage.database import StoreError, open_writer
 from addons.storage.migrations import STATE
-from addons.storage.staterows import Saved
+from addons.storage.statekeeper import Asked, StateKeeper
+from addons.storage.staterows import Saved, Shared
 
-logger = logging.getLogger(__name__)
-
-COMMIT_INTERVAL_S = 0.2
-"""DESIGN §6: one commit at most every 200 ms."""
-
-BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-STOP_TIMEOUT_S = 5.0
-LAST_TRY_S = 1.0  # the try that is running when the time to stop is over
+PATIENCE_MS = 1000
+"""For another process's lock: calls may wait for the answer."""
 
 
-class StateFile:
-    """The thread is a daemon, so that a disk that hangs can't keep the process alive; an exit handler calls `stop` where nobody did."""
+class StateFile(StateKeeper):
+    """The state in an SQLite file of its own."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self.path = path
-        self.error: str | None = None  # why it can't be written now
-        self._clock = clock
-        self._changed = threading.Condition()
-        self._waiting: Saved | None = None
-        self._closed = False
-        self._give_up_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="turnpike-state", daemon=True)
-        self._opened = threading.Event()
-        self._open_error: StoreError | None = None
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, worker: str = "") -> None:
+        super().__init__(clock, worker)
+        self.path, self.name = path, f"{STATE.name} {path}"
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._written = Saved()  # what the file holds of ours
+        self._version: int | None = None
 
-    def start(self) -> Saved:
-        """Opens or creates the file, starts the thread, and gives what was kept and has not expired. Raises StoreError (one line)."""
-        self._thread.start()
-        self._opened.wait()
-        if self._open_error:
-            raise self._open_error
-        atexit.register(self.stop)
-        return self._written
-
-    def put(self, saved: Saved) -> None:
-        """This is how things stand; what was put before and is not written yet is forgotten. Never blocks, never raises."""
-        with self._changed:
-            self._waiting = saved
-            self._changed.notify_all()
-
-    def stop(self, timeout: float = STOP_TIMEOUT_S) -> bool:
-        """Writes what waits and ends the thread; what is put later goes nowhere. False: not written within `timeout` seconds."""
-        atexit.unregister(self.stop)
-        with self._changed:
-            if not self._closed:
-                self._closed, self._give_up_at = True, time.monotonic() + timeout
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout + LAST_TRY_S)
-        return not self._thread.is_alive() and self.error is None
-
-    def _run(self) -> None:
-        try:
-            if self._load():
-                self._write_all()
-        finally:
-            self._close()
-
-    def _load(self) -> bool:
-        try:
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            self._written = staterows.load(connection, self._clock())
-            connection.execute("COMMIT")
-        except StoreError as error:
-            self._open_error = error
-        except Exception as error:  # else `start` would take a thread that has died for one that runs
-            self._open_error = StoreError(f"cannot read {STATE.name} {self.path}: {error}")
-        finally:
-            self._opened.set()
-        return self._open_error is None
-
-    def _write_all(self) -> None:
-        tries = 0
-        while saved := self._take():
-            if self._write(saved):
-                tries, pause = 0, COMMIT_INTERVAL_S
-            elif self._closed and time.monotonic() >= self._give_up_at:
-                logger.error("stopped while %s could not be written: cooldowns of the last moments are lost", self.path)
-                return
-            else:
-                self._put_back(saved)
-                pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
-                tries += 1
-            self._pause(pause, failing=tries > 0)
-
-    def _take(self) -> Saved | None:
-        """Waits for something to be put. None: closed, and nothing waits."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting is not None)
-            saved, self._waiting = self._waiting, None
-            return saved
-
-    def _put_back(self, saved: Saved) -> None:
-        with self._changed:
-            self._waiting = self._waiting or saved
-
-    def _pause(self, seconds: float, *, failing: bool) -> None:
-        with self._changed:
-            closed = self._changed.wait_for(lambda: self._closed, seconds)
-        if closed and failing:
-            time.sleep(min(seconds, BACKOFF_S[0]))
-
-    def _write(self, saved: Saved) -> bool:
-        try:
-            connection = self._current()
-            connection.execute("BEGIN IMMEDIATE")
-            staterows.store(connection, self._written, saved)
-            connection.execute("COMMIT")
-        except Exception as error:  # whatever it is, it costs a try and not the thread; closing rolls back what was begun
-            self._close()
-            self._set_error(str(error) if isinstance(error, StoreError | sqlite3.Error | OSError) else type(error).__name__)
-            return False
-        self._written = saved
-        self._set_error(None)
-        return True
-
-    def _current(self) -> sqlite3.Connection:
-        """The connection, opened anew after a failure, and when the file was deleted or replaced while we run."""
-        try:
-            there = self.path.stat().st_ino == self._inode
-        except OSError:
-            there = False
-        if not there:
-            self._written = Saved()  # what is there now, if anything, has nothing of ours
-            self._close()
-        return self._connection or self._open()
-
-    def _open(self) -> sqlite3.Connection:
+    def _connect(self) -> None:
+        """Opened anew after a failure, and when the file was deleted or replaced while we run."""
+        if self._connection and self._file_inode() == self._inode:
+            return
+        if self._inode and self._file_inode() != self._inode:
+            self._forget_all()
+        self._disconnect()
         self._connection = open_writer(self.path, STATE)
-        self._inode = self.path.stat().st_ino
-        return self._connection
+        self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+        self._inode, self._version = self.path.stat().st_ino, None
 
-    def _close(self) -> None:
+    def _file_inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return None
+
+    def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
         self._connection = None
 
-    def _set_error(self, error: str | None) -> None:
-        """Said once per change, not once per try."""
-        if error != self.error:
-            if error:
-                logger.error("%s cannot be written, what a restart would lose is kept in memory: %s", STATE.name, error)
-            else:
-                logger.warning("%s can be written again", STATE.name)
-        self.error = error
+    def _load(self) -> Saved:
+        with self._transaction() as connection:
+            staterows.leave(connection, self._worker)
+            return staterows.load(connection, self._clock())
+
+    def _store(self, before: Saved, after: Saved) -> None:
+        with self._transaction() as connection:
+            staterows.store(connection, before, after)
+
+    def _reset(self, upstreams: Iterable[str]) -> None:
+        with self._transaction() as connection:
+            staterows.reset(connection, upstreams)
+
+    def _settle(self, asked: Sequence[Asked]) -> dict[str, list[Claim]]:
+        found = {}
+        with self._transaction() as connection:
+            now = time.monotonic()  # of the machine, so that a clock that is set makes nobody dead
+            for demand, giving in asked:
+                before = staterows.read_claims(connection, demand.name)
+                found[demand.name] = settle(before, self._worker, demand, giving, now)
+                staterows.write_claims(connection, demand.name, before, found[demand.name])
+        return found
+
+    def _look(self, names: Iterable[str]) -> tuple[Shared, dict[str, list[Claim]]] | None:
+        connection = self._open_connection()
+        [version] = connection.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return None
+        with self._transaction("DEFERRED"):
+            found = staterows.look(connection, self._clock()), {name: staterows.read_claims(connection, name) for name in names}
+        self._version = version  # read before: what comes in between is looked at twice rather than never
+        return found
+
+    def _leave(self) -> None:
+        with self._transaction() as connection:
+            staterows.leave(connection, self._worker)
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """What fails inside is rolled back by closing the connection, which whoever catches the error does."""
+        connection = self._open_connection()
+        connection.execute(f"BEGIN {kind}")
+        yield connection
+        connection.execute("COMMIT")
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.name} is not open")
+        return self._connection
+
+    def _told(self, error: Exception) -> str:
+        return str(error) if isinstance(error, sqlite3.Error) else super()._told(error)

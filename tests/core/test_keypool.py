@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from addons.core import keypool
 from addons.core.keypool import KeyPool, PooledKey, Ticket
+from addons.core.slots import Share, Slots
 from tests.core.pool_in_use import PoolInUse
 from tests.core.pools import free, leased, make_key, make_pool, used, waiting
 
@@ -423,3 +424,39 @@ def test_all_is_forgiven() -> None:
     assert of.lease(1001.0, "m")
     assert not any(state.cooldowns for state in of.states(1001.0))
     assert of.snapshot(1001.0) == []
+
+
+def test_slots_of_a_shared_key_bound_its_calls() -> None:
+    """Others may have the rest of `max_concurrent`; calls that wait only for a slot are counted as lacking one."""
+    touched: list[int] = []
+    key = PooledKey("a", None, "env K", max_concurrent=3)
+    pool = KeyPool([key], "sequential")
+    key.slots = Slots("k", lambda: touched.append(1))
+    assert pool.lease(NOW, "m") is None
+    tickets = [Ticket("m", None, lambda _: None) for _ in range(5)]
+    for ticket in tickets:
+        pool.enqueue(ticket, NOW)
+    assert touched
+    assert pool.lacking(key, NOW) == 3
+    key.slots.told(Share("k", 2, 1, False, 2, 0, 0, False))
+    key.loosened(NOW)
+    assert [ticket.lease is not None for ticket in tickets] == [True, True, False, False, False]
+    assert pool.lacking(key, NOW) == 1
+    granted = tickets[0].take()
+    assert granted
+    pool.cool(granted, NOW, 60.0)
+    assert pool.lacking(key, NOW) == 0  # it is not for slots that they wait now
+
+
+def test_a_slot_goes_on_to_another_process_before_it_is_used_again() -> None:
+    """Where that one has none."""
+    key = PooledKey("a", None, "env K", max_concurrent=1)
+    pool = KeyPool([key], "sequential")
+    key.slots = Slots("k", lambda: None)
+    key.slots.told(Share("k", 1, 0, False, 2, 1, 0, True))
+    lease = pool.lease(NOW, "m")
+    ticket = Ticket("m", None, lambda _: None)
+    pool.enqueue(ticket, NOW)
+    assert lease
+    pool.release(lease, NOW)
+    assert ticket.waits and (key.slots.held, key.slots.given) == (0, 1)

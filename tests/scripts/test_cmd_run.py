@@ -38,10 +38,10 @@ def run(tmp_path: Path, *arguments: str) -> RunProcess:
     return RunProcess(tmp_path, [program("turnpike"), "run", *arguments])
 
 
-def run_both(tmp_path: Path, config: Path) -> RunProcess:
+def run_both(tmp_path: Path, config: Path, *more: str) -> RunProcess:
     """With Datasette at a port that no other test wants."""
     script = f"import scripts.launch as l; l.BROWSE_PORT = {free_port()}; from scripts.cli import main; main()"
-    return RunProcess(tmp_path, [sys.executable, "-c", script, "run", "--config", str(config), "--browse"])
+    return RunProcess(tmp_path, [sys.executable, "-c", script, "run", "--config", str(config), "--browse", *more])
 
 
 def get(url: str) -> str:
@@ -95,6 +95,22 @@ def test_the_demo_has_its_own_configuration(tmp_path: Path, config: Path) -> Non
         assert process.end() == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--demo", "--workers", "2"), "--demo is one process"),
+        (("--workers", "2", "--", "-w", "flows"), "-w is for one process"),
+        (("--workers", "0"), "--workers"),
+    ],
+)
+def test_what_several_workers_can_not_do_is_wrong_usage(tmp_path: Path, config: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Nothing is started."""
+    where = () if "--demo" in arguments else ("--config", str(config))
+    with run(tmp_path, *where, *arguments) as process:
+        assert process.end() == 2
+    assert said in "\n".join(process.lines)
+
+
 @needs_proc
 def test_browse_runs_both_and_leaves_nothing(tmp_path: Path, config: Path) -> None:
     """Datasette serves the captures beside the proxy; Ctrl-C ends both with 0."""
@@ -121,3 +137,16 @@ def test_one_of_both_dying_ends_the_other(tmp_path: Path, config: Path, which: i
         assert process.end() == 128 + signal.SIGKILL
     assert not any(is_there(pid) for pid in children)
     assert any(f"{('the proxy', 'Datasette')[which]} has ended" in line for line in process.lines)
+
+
+@needs_proc
+def test_workers_run_beside_datasette(tmp_path: Path, config: Path) -> None:
+    """As one of the two: both of its proxies end with all, and nothing is left."""
+    with run_both(tmp_path, config, "--workers", "2") as process:
+        process.line("Datasette  ")
+        process.line("[2] ")
+        keeper = next(pid for pid in process.children() if "scripts.workers" in Path(f"/proc/{pid}/cmdline").read_text())
+        workers = [int(pid) for pid in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()]
+        assert len(workers) == 2
+        assert process.stop() == 0
+    assert not any(is_there(pid) for pid in (keeper, *workers))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.storage import statefile, staterows
+from addons.storage import statekeeper, staterows
 from addons.storage.database import StoreError, open_writer
 from addons.storage.statefile import StateFile
 from addons.storage.staterows import Saved, SavedBreaker, SavedCooldown
@@ -149,7 +149,7 @@ def test_the_last_put_wins_and_commits_are_few(start: Start, path: Path, monkeyp
     file.put(cooling("last"))
     assert file.stop()
     assert rows(path) == ["last"]
-    assert len(commits) <= 2 + (time.monotonic() - begun) / statefile.COMMIT_INTERVAL_S
+    assert len(commits) <= 2 + (time.monotonic() - begun) / statekeeper.COMMIT_INTERVAL_S
 
 
 def test_commits_keep_their_distance(start: Start, path: Path) -> None:
@@ -160,7 +160,7 @@ def test_commits_keep_their_distance(start: Start, path: Path) -> None:
     begun = time.monotonic()
     file.put(cooling("second"))
     wait_for(lambda: rows(path) == ["second"])
-    assert time.monotonic() - begun > statefile.COMMIT_INTERVAL_S / 2
+    assert time.monotonic() - begun > statekeeper.COMMIT_INTERVAL_S / 2
 
 
 def test_putting_waits_for_nothing(start: Start, path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_disk_in_the_way_is_told_once_and_tried_again(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Traffic goes on; the newest state is written as soon as it can be."""
-    monkeypatch.setattr(statefile, "BACKOFF_S", (0.001,))
+    monkeypatch.setattr(statekeeper, "BACKOFF_S", (0.001,))
     tries: list[int] = []
     store, blocked = staterows.store, True
 
@@ -244,7 +244,7 @@ def test_a_disk_in_the_way_is_told_once_and_tried_again(
 
 def test_a_stop_does_not_wait_for_ever(start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What could not be written by then is lost, and the log says so."""
-    monkeypatch.setattr(statefile, "BACKOFF_S", (0.001,))
+    monkeypatch.setattr(statekeeper, "BACKOFF_S", (0.001,))
 
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")

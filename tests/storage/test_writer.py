@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -21,9 +22,10 @@ import pytest
 
 from addons.core.call import AttemptRecord, CallRecord, StoredCall
 from addons.storage.database import StorageFailure, StoreError, open_reader
+from addons.storage.reading import read_body
 from addons.storage.store import Store
 from addons.storage.writer import Writer
-from tests.storage.support import call_record, plain_digest
+from tests.storage.support import body, call_record, new_id, plain_digest, say, stored_call
 
 ROOT = Path(__file__).parents[2]
 
@@ -246,6 +248,42 @@ def test_other_writes_go_through_the_same_thread(path: Path, make_writer: MakeWr
         assert connection.execute("SELECT host, count FROM tls_failures").fetchall() == [("h", 1)]
 
 
+def test_two_writers_share_a_file(path: Path, make_writer: MakeWriter) -> None:
+    """As two workers do: no row is lost, and what their calls have in common is stored once, whoever was first."""
+    history = [say("user" if n % 2 == 0 else "assistant", f"turn {n} " * 40) for n in range(30)]
+
+    def digest(record: CallRecord) -> StoredCall:
+        turns = 1 + int(record.host)
+        content = json.dumps({"messages": [{"role": m.role, "content": m.parts[0].text} for m in history[:turns]]}).encode()
+        return stored_call(record.id, bodies=(body(content),), messages=tuple(history[:turns]), answers=0)
+
+    writers = [make_writer(digest) for _ in range(2)]
+    records = [[call_record(new_id(), host=str(n % 30)) for n in range(90)] for _ in writers]
+
+    def put(writer: Writer, those: list[CallRecord]) -> None:
+        for record in those:
+            writer.put(record)
+            time.sleep(0.002)  # so that their commits meet
+
+    threads = [threading.Thread(target=put, args=pair) for pair in zip(writers, records, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(writer.stop() for writer in writers)
+    assert stored_ids(path) == {record.id for those in records for record in those}
+    with closing(open_reader(path)) as connection:
+        [messages] = connection.execute("SELECT count(*) FROM messages").fetchone()
+        [parents] = connection.execute("SELECT count(DISTINCT coalesce(parent, 0)) FROM messages").fetchone()
+        assert (messages, parents) == (30, 30)  # one chain
+        assert connection.execute("SELECT count(*), count(DISTINCT hash) FROM segments").fetchone()[0] < 60
+        for record in records[0] + records[1]:
+            found = read_body(connection, record.id, "request")
+            assert found
+            assert len(json.loads(found.content)["messages"]) == 1 + int(record.host)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
 def test_a_deleted_database_is_made_anew(path: Path, make_writer: MakeWriter) -> None:
     """Calls after somebody deleted the file are not written into nowhere."""
     stored = threading.Event()
@@ -262,7 +300,7 @@ def test_a_deleted_database_is_made_anew(path: Path, make_writer: MakeWriter) ->
 PUTS_UNTIL_KILLED = """
 import pathlib, sys, time
 from addons.storage.writer import Writer
-from tests.storage.support import call_record, plain_digest
+from tests.storage.support import body, call_record, new_id, plain_digest, say, stored_call
 writer = Writer(pathlib.Path(sys.argv[1]), plain_digest)
 writer.start()
 for n in range(int(sys.argv[2])):
