@@ -35,6 +35,8 @@ QUICK_S = 5.0
 QUICK_ENDS = 3
 BACKOFF_S = (0.1, 1.0, 3.0)
 LINE_BYTES = 1 << 20
+LAST_WORDS_S = 2.0
+"""For what is still in the pipes of those that have ended; somebody else may hold these open."""
 
 
 def check_reuse_port() -> None:
@@ -75,6 +77,7 @@ class Workers:
         finally:
             self._stopping = True
             await asyncio.gather(*(self._end(process) for process in self._processes.values()))
+            await asyncio.wait(keepers, timeout=LAST_WORDS_S)
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
@@ -99,7 +102,7 @@ class Workers:
     async def _keep(self, number: int) -> None:
         """Start one, and again whenever it has ended."""
         quick = 0
-        while not self._stopping:
+        while not self._stopping and not self._over.done():
             begun = time.monotonic()
             try:
                 process = await self._start(number)

@@ -25,7 +25,7 @@ from addons.storage.database import StorageFailure, StoreError, open_reader
 from addons.storage.reading import read_body
 from addons.storage.store import Store
 from addons.storage.writer import Writer
-from tests.storage.support import body, call_record, new_id, plain_digest, say, stored_call
+from tests.storage.support import body, call_record, plain_digest, say, stored_call
 
 ROOT = Path(__file__).parents[2]
 
@@ -258,7 +258,7 @@ def test_two_writers_share_a_file(path: Path, make_writer: MakeWriter) -> None:
         return stored_call(record.id, bodies=(body(content),), messages=tuple(history[:turns]), answers=0)
 
     writers = [make_writer(digest) for _ in range(2)]
-    records = [[call_record(new_id(), host=str(n % 30)) for n in range(90)] for _ in writers]
+    records = [[call_record(host=str(n % 30)) for n in range(90)] for _ in writers]
 
     def put(writer: Writer, those: list[CallRecord]) -> None:
         for record in those:
@@ -300,7 +300,7 @@ def test_a_deleted_database_is_made_anew(path: Path, make_writer: MakeWriter) ->
 PUTS_UNTIL_KILLED = """
 import pathlib, sys, time
 from addons.storage.writer import Writer
-from tests.storage.support import body, call_record, new_id, plain_digest, say, stored_call
+from tests.storage.support import body, call_record, plain_digest, say, stored_call
 writer = Writer(pathlib.Path(sys.argv[1]), plain_digest)
 writer.start()
 for n in range(int(sys.argv[2])):
