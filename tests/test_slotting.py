@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,10 @@ from addons.core.breaker import Breaker
 from addons.core.keypool import KeyPool, Lease, PooledKey, Ticket
 from addons.slotting import Slotting
 from addons.storage.statefile import StateFile
+from addons.storage.statekeeper import StateKeeper
+from addons.storage.stateredis import StateRedis
 from tests.rooms import new_key
+from tests.storage.redis_server import RedisServer, redis_server
 
 KEY, OTHER = new_key(), new_key()
 
@@ -21,9 +24,9 @@ KEY, OTHER = new_key(), new_key()
 class Process:
     """A pool, and the state that it shares."""
 
-    def __init__(self, path: Path, name: str, limit: int | None = 2) -> None:
-        self.pool = pool(limit)
-        self.keeper = StateFile(path, worker=name)
+    def __init__(self, keeper: StateKeeper) -> None:
+        self.pool = pool(2)
+        self.keeper = keeper
         self.keeper.start()
         self.slotting = Slotting(self.keeper, 2, shares=True)
         self.slotting.adopt({"one": self.pool}, {"one": Breaker()})
@@ -50,12 +53,24 @@ def pool(limit: int | None, key: str = KEY) -> KeyPool:
     return KeyPool([PooledKey(key, key[-4:], "env K", max_concurrent=limit)], "balanced")
 
 
-@pytest.fixture
-async def processes(tmp_path: Path) -> AsyncIterator[Callable[[str], Process]]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer | None]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+async def processes(request: pytest.FixtureRequest, tmp_path: Path, server: RedisServer | None) -> AsyncIterator[Callable[[str], Process]]:
     begun: list[Process] = []
+    if request.param == "redis":
+        if server is None:
+            pytest.skip("no redis-server or valkey-server is installed")
+        server.empty()
 
     def begin(name: str) -> Process:
-        begun.append(Process(tmp_path / "state.db", name))
+        redis = server if request.param == "redis" else None
+        keeper = StateRedis(redis.url, worker=name) if redis else StateFile(tmp_path / "state.db", worker=name)
+        begun.append(Process(keeper))
         return begun[-1]
 
     yield begin
@@ -113,7 +128,7 @@ async def test_a_state_out_of_reach_leaves_each_its_share(processes: Callable[[s
         raise OSError("disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(StateFile, "_settle", fails)
+        patch.setattr(type(one.keeper), "_settle", fails)
         held = await two.lease()
         assert two.pool.lease(time.time(), "m") is None
         for lease in leases:

@@ -66,3 +66,12 @@ def test_a_refusal_is_an_answer_too() -> None:
 def test_nothing_answers_where_nothing_listens() -> None:
     """A refused connection is no answer, and no error."""
     assert not answers_http(f"http://127.0.0.1:{free_port('127.0.0.1', 0)}/")
+
+
+def test_several_workers_are_one_process_to_a_supervisor() -> None:
+    """It is told where they will answer; one alone is started as it is."""
+    one = Proxy(Config(), "127.0.0.1", 9000)
+    assert one.command == one.arguments
+    command = Proxy(Config(), "0.0.0.0", 9000, workers=3).command
+    assert command[1:5] == ["-m", "scripts.workers", "3", "http://127.0.0.1:9000"]
+    assert "scripts.worker" in command and command[-1] == one.arguments[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 
 import redis
 
+from tests.e2e.harness import free_port
+
 START_S = 10.0
 
 
@@ -19,7 +20,7 @@ class RedisServer:
     """Listens at `url`."""
 
     def __init__(self, program: str, port: int = 0, password: str = "") -> None:
-        self.port, self.program, self.password = port or _free_port(), program, password
+        self.port, self.program, self.password = port or free_port(), program, password
         self.url = f"redis://{f':{password}@' if password else ''}127.0.0.1:{self.port}/0"
         self.start()
 
@@ -65,9 +66,3 @@ def redis_server() -> Iterator[RedisServer | None]:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

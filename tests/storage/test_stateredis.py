@@ -14,7 +14,8 @@ from addons.storage import statekeeper
 from addons.storage.database import StoreError
 from addons.storage.stateredis import StateRedis
 from addons.storage.staterows import News, Saved, SavedCooldown
-from tests.storage.redis_server import RedisServer, _free_port, installed
+from tests.e2e.harness import free_port
+from tests.storage.redis_server import RedisServer, installed
 
 NOW = 1_800_000_000.0
 COOLING = SavedCooldown("openai", "a1b2", "gpt-4o", NOW + 600, 2, "rate_limit")
@@ -94,7 +95,7 @@ def test_no_key_and_nothing_else_is_touched(server: RedisServer) -> None:
 
 def test_nobody_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start does not wait for a server that refuses."""
-    keeper = StateRedis(f"redis://127.0.0.1:{_free_port()}/0")
+    keeper = StateRedis(f"redis://127.0.0.1:{free_port()}/0")
     assert keeper.start() == Saved()
     assert "refused" in str(keeper.error)
     keeper.stop()
