@@ -14,7 +14,7 @@ from scripts.launch import Proxy, start_both, where_to_look
 from scripts.running import check_port, load_config
 from scripts.supervisor import Ended, Supervisor
 from scripts.worker import as_worker
-from scripts.workers import Workers, check_reuse_port
+from scripts.workers import Workers, check_reuse_port, hold_port
 
 SAVES_FLOWS = ("-w", "--save-stream-file", "save_stream_file=")
 
@@ -70,7 +70,9 @@ def _shared(proxy: Proxy) -> Proxy:
     check_reuse_port()
     if any(argument.startswith(SAVES_FLOWS) for argument in proxy.extra):
         raise click.UsageError("-w is for one process: several would write over each other; leave it or --workers out")
-    return replace(proxy, port=proxy.port or check_port(proxy.host, 0))
+    port = proxy.port or check_port(proxy.host, 0)
+    hold_port(proxy.host, port)
+    return replace(proxy, port=port)
 
 
 async def _run_both(proxy: Proxy) -> int:

@@ -50,6 +50,25 @@ def check_reuse_port() -> None:
         ) from error
 
 
+def hold_port(host: str, port: int) -> int:
+    """For as long as this process lives, no other one of this user gives workers the same address: two that look at the same moment
+    whether anybody listens there would share it. Gives the descriptor that holds it. Raises ClickException where another has it."""
+    import fcntl  # noqa: PLC0415 # where ports can be shared it is there
+
+    name = f"turnpike-{os.getuid()}-{host.replace('/', '_')}-{port}.lock"
+    held = None
+    try:
+        held = os.open(Path(tempfile.gettempdir()) / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        if held is not None:
+            os.close(held)
+        raise click.ClickException(f"port {port} on {host} is in use by another `turnpike run --workers`") from error
+    except OSError as error:
+        raise click.ClickException(f"port {port} on {host} cannot be held for the workers: {error}") from error
+    return held
+
+
 class Workers:
     """`command` is what each of them is; `ready`, which may block, says whether the first one is up."""
 

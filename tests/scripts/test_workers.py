@@ -14,7 +14,7 @@ import click
 import pytest
 
 from scripts import workers
-from scripts.workers import Workers, check_reuse_port, command_of
+from scripts.workers import Workers, check_reuse_port, command_of, hold_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 
@@ -138,6 +138,18 @@ def test_a_system_without_shared_ports_is_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(socket, "SO_REUSEPORT")
     with pytest.raises(click.ClickException, match="--workers needs SO_REUSEPORT"):
         check_reuse_port()
+
+
+def test_an_address_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before anybody listens there; it is free when its holder has ended."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    held = hold_port("127.0.0.1", 9000)
+    with pytest.raises(click.ClickException, match=r"port 9000 on 127\.0\.0\.1 is in use by another `turnpike run --workers`"):
+        hold_port("127.0.0.1", 9000)
+    other = hold_port("127.0.0.2", 9000)
+    os.close(held)
+    os.close(hold_port("127.0.0.1", 9000))
+    os.close(other)
 
 
 def test_as_one_process(tmp_path: Path) -> None:
