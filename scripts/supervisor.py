@@ -67,16 +67,35 @@ class Supervisor:
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    async def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Start a child, its output passed through. Raises ClickException where it cannot be started."""
+    async def start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        output: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> int:
+        """Start a child and return its process id. Its output is passed through, or goes to the descriptor `output`.
+
+        Raises ClickException where it cannot be started.
+        """
         try:
             process = await asyncio.create_subprocess_exec(
-                *arguments, stdin=DEVNULL, env=environment, process_group=0, preexec_fn=end_with_parent
+                *arguments,
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                process_group=0,
+                pass_fds=pass_fds,
+                preexec_fn=end_with_parent,
             )
         except OSError as error:
             raise click.ClickException(f"{name} cannot be started: {error}") from error
         self._children.append((name, process))
         self._watchers.append(asyncio.create_task(self._watch(name, process)))
+        return process.pid
 
     async def ready(self, test: Callable[[], bool]) -> None:
         """Wait until the test, which may block, is true. Raises Ended."""
