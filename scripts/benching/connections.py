@@ -68,13 +68,13 @@ class Connection(asyncio.Protocol):
         """The future raises Broken."""
         self._reader = AnswerReader()
         self._first = self._last = None
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         self.started = perf_counter()
         if self.transport is None or self.transport.is_closing():
             self._fail("closed before the call")
         else:
             self.transport.write(request)
-        return self._waiter
+        return waiter
 
     def data_received(self, data: bytes) -> None:
         now, reader = perf_counter(), self._reader

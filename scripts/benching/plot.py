@@ -14,7 +14,7 @@ from scripts.benching.rounds import Result
 from scripts.benching.targets import DIRECT
 
 WIDTH, PANEL_HEIGHT, GAP, MARGIN = 460, 240, 40, 56
-BAR, BETWEEN, TITLE = 18, 22, 30
+BAR, BETWEEN, TITLE = 36, 30, 30
 COLORS = ("#1f6f8b", "#d1495b", "#edae49", "#66a182", "#7b5ea7", "#8d6b4f", "#4a4e69")
 """Told apart by people who see red and green alike too."""
 
@@ -89,8 +89,9 @@ def _panel(panel: Panel, results: Sequence[Result], names: Sequence[str], left: 
                 color = COLORS[names.index(name) % len(COLORS)]
                 parts += _bar(spread, x=x, width=step, bottom=bottom, scale=tall / highest, color=color, name=name)
             x += step
-        middle = (begun + x) / 2
-        parts.append(f'<text x="{middle:.1f}" y="{bottom + 16}" text-anchor="middle">{result.cell.concurrency}</text>')
+        middle, count = (begun + x) / 2, result.cell.concurrency
+        clients = f"{count} client{'s' if count > 1 else ''}"
+        parts.append(f'<text x="{middle:.1f}" y="{bottom + 16}" text-anchor="middle">{clients}</text>')
         x += BETWEEN
     return parts
 
@@ -117,8 +118,8 @@ def _bar(spread: Spread, *, x: float, width: float, bottom: float, scale: float,
 
 
 def nice(value: float) -> float:
-    """The end of a scale: 1, 2, 2.5, 4, 5 or 8 times a power of ten, not below the value; 1 for nothing."""
+    """The end of a scale whose quarters are round, not below the value; 1 for nothing."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 4, 5, 8, 10) if step * power >= value * 0.999999)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value * 0.999999)

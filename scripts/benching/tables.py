@@ -35,8 +35,14 @@ class Column:
         return " / ".join(self._one(spread) if spread else NONE for spread in shown)
 
     def _one(self, spread: Spread) -> str:
-        text = f"{spread.median:.{self.digits}f}"
-        return f"{text} ({spread.least:.{self.digits}f}-{spread.most:.{self.digits}f})" if self.spread and spread.count > 1 else text
+        text = number(spread.median, self.digits)
+        several = self.spread and spread.count > 1
+        return f"{text} ({number(spread.least, self.digits)}-{number(spread.most, self.digits)})" if several else text
+
+
+def number(value: float, digits: int) -> str:
+    """With so many digits after the point, fewer where there are enough before it."""
+    return f"{value:.{max(0, digits - (abs(value) >= 10) - (abs(value) >= 100))}f}"
 
 
 def _ranks(name: str, *ranks: str) -> tuple[str, ...]:
