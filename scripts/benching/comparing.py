@@ -29,8 +29,8 @@ WITHIN = "within the spread"
 
 def text(old: Report, new: Report) -> str:
     """Changes against the older run, and in what the two differ beside."""
-    parts = [f"compared with the run of {old.made_at}"]
-    parts += [f"note: {line}" for line in differences(old, new)]
+    head = [f"compared with the run of {old.made_at}", *(f"note: {line}" for line in differences(old, new))]
+    parts = ["\n".join(head)]
     before = {result.cell: result for result in old.results}
     for result in new.results:
         if result.cell in before:
@@ -84,4 +84,4 @@ def _spread(spread: Spread) -> str:
 
 
 def _short(value: Any) -> str:
-    return "unknown" if value is None else f"{value}"
+    return "not set" if value is None else f"{value}"

@@ -66,7 +66,7 @@ async def run_all(settings: Settings, targets: list[Target], results: list[Resul
             measured: dict[str, Round] = {}
             for target in _in_turn([target for target in targets if target.takes(cell)], number):
                 left = f", {_minutes((perf_counter() - begun) / at * (total - at))} left" if at else ""
-                label = f"[{at + 1}/{total}{left}] {cell.name}, round {number + 1}: {target.name}"
+                label = f"[{at + 1}/{total}{left}] {target.name}, {cell.short}:"
                 measured[target.name] = await measure(settings, cell, target, targets[0], partial(_tell_more, tell, label))
                 at += 1
             for target in targets:

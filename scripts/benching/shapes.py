@@ -41,6 +41,11 @@ class Cell:
         return f"{way}, {answers}, prompts of {size_text(self.prompt_bytes)}, {connections}, {loop}"
 
     @property
+    def short(self) -> str:
+        """For a line of 80 columns."""
+        return f"{self.way} {self.answers} {self.connections} {size_text(self.prompt_bytes)} ×{self.concurrency}"
+
+    @property
     def name(self) -> str:
         return f"{self.group}, concurrency {self.concurrency}"
 
