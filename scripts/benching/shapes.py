@@ -43,7 +43,7 @@ class Cell:
     @property
     def short(self) -> str:
         """For a line of 80 columns."""
-        return f"{self.way} {self.answers} {self.connections} {size_text(self.prompt_bytes)} ×{self.concurrency}"
+        return f"{self.way} {self.answers} {self.connections} {size_text(self.prompt_bytes)} x{self.concurrency}"
 
     @property
     def name(self) -> str:
