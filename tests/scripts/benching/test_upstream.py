@@ -47,9 +47,10 @@ async def test_requests_may_come_together() -> None:
         reader, writer = await asyncio.open_connection(door.host, door.port)
         body = json.dumps({"model": "m"}).encode()
         writer.write(2 * (b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)))
-        for _ in range(2):
-            await reader.readuntil(b"\r\n\r\n")
-            assert len(await reader.readexactly(400)) == 400
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                await reader.readuntil(b"\r\n\r\n")
+                assert len(await reader.readexactly(400)) == 400
         writer.close()
 
 
