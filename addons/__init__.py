@@ -20,5 +20,7 @@ Beside the calls:
     Probes     is an upstream well? asked only where the configuration says so
     Outbound   calls of our own, which those two make
     Sharing    what other processes know of keys, and what they have counted
+    Pulse      how late is the event loop?
+    Draining   asked to stop: no new calls, and those that run may finish
     FlowFiles  what mitmproxy's `-w` saves is masked
 """

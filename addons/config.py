@@ -269,11 +269,12 @@ class Keep(Section):
 
 
 class Capture(Section):
-    """`capture`: what is stored. `max_body` in bytes."""
+    """`capture`: what is stored. `max_body` and `max_queue`, what may wait for a disk that does not follow, in bytes."""
 
     database: ProjectPath = ROOT / "data/turnpike.db"  # in `load`, TURNPIKE_DB comes before this
     bodies: bool = True
     max_body: Size = 16 * 2**20
+    max_queue: Size = 256 * 2**20
     keep: Keep = Keep()
 
 
@@ -328,7 +329,7 @@ class Price(Section):
 
 
 class Logs(Section):
-    """`logs`. `max_size` in bytes."""
+    """`logs`. `max_size`: of one file, in bytes; `keep_days`: how long one stays that is full, or of another day."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     folder: ProjectPath = ROOT / "data/logs"

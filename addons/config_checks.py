@@ -25,12 +25,7 @@ _PATH = re.compile(r"/[\x21-\x7e]*")
 RESERVED_NAMES = ("v1", "v1beta", "api")
 """First segments of providers' own paths: `{prefix}/v1/…` would not tell which is meant."""
 
-NOT_YET: dict[str, str] = {
-    "proxy.shutdown_grace": "draining at shutdown",
-    "logs.folder": "log files",
-    "logs.keep_days": "log files",
-    "logs.max_size": "log files",
-}
+NOT_YET: dict[str, str] = {}
 """Settings that are modelled but do nothing yet, and what they wait for: only their default is taken. Delete a line when it works."""
 
 

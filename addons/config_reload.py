@@ -14,7 +14,7 @@ from addons.config_errors import ConfigError
 Stamp = tuple[int, int, int] | None
 """mtime in ns, size, inode; None: not there."""
 
-NEED_RESTART = ("proxy.host", "proxy.port", "proxy.allow_remote", "capture.database", "state.url")
+NEED_RESTART = ("proxy.host", "proxy.port", "proxy.allow_remote", "capture.database", "capture.max_queue", "state.url")
 
 
 class Watching(Protocol):

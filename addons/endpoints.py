@@ -70,9 +70,11 @@ class Endpoints:
         """200 when calls can be served and recorded, else 503 with what is wrong."""
         healthy, reason = self.state.writer.healthy()
         statefile = self.state.statefile
-        ready = healthy and self.state.config_error is None
+        draining = self.state.draining_until is not None
+        ready = healthy and self.state.config_error is None and not draining
         told = {
             "ready": ready,
+            **({"draining": True} if draining else {}),
             "config": self.state.config_error or "ok",
             "database": "ok" if healthy else reason,
             "state": (statefile.error if statefile else None) or "ok",  # without it calls are served; a restart forgets cooldowns

@@ -11,6 +11,7 @@ from mitmproxy.proxy import server_hooks
 
 from addons.answers import refuse
 from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine
+from addons.draining import refuse_new
 from addons.exchange import exchange_of
 from addons.state import State
 
@@ -72,6 +73,9 @@ class Gate:
         exchange = exchange_of(flow)
         if exchange is None:
             return  # what Scope has answered is looked at too: who may not speak to us is not told which upstreams there are
+        if self.state.draining_until is not None and exchange.kind != "local" and not flow.response:
+            refuse_new(self.state, flow, exchange)
+            return
         if self._is_loop(flow.client_conn):
             refuse(flow, exchange, 403, "not_allowed", "this connection comes from the proxy itself")
             return

@@ -44,6 +44,8 @@ class Meter:
         record = exchange.record
         record.response.headers = header_pairs(response.headers)
         response.headers[CALL_HEADER] = record.id
+        if self.state.draining_until is not None and not flow.request.is_http2:
+            response.headers["Connection"] = "close"
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
             return  # our own answer, or a WebSocket
         record.ttfb_ms = exchange.now_ms()

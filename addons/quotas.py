@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from addons.core.breaker import Breaker
 from addons.core.keystates import KeyState
 from addons.state import State
 from addons.storage.values import iso_time
+
+Standing = Literal["available", "cooling", "locked"]
 
 
 def summary(state: State, now: float) -> dict[str, dict[str, Any]]:
@@ -46,9 +49,26 @@ def reset(state: State, names: Collection[str], now: float) -> list[str]:
 
 
 def _counted(keys: list[KeyState]) -> dict[str, int]:
-    locked = sum(any(cooldown.why == "auth" for cooldown in key.cooldowns) for key in keys)
-    free = sum(not key.cooldowns for key in keys)
-    return {"keys": len(keys), "free": free, "cooling": len(keys) - free - locked, "locked": locked}
+    counts = Counter(map(standing, keys))
+    return {"keys": len(keys), "free": counts["available"], "cooling": counts["cooling"], "locked": counts["locked"]}
+
+
+def standing(key: KeyState) -> Standing:
+    """Locked: the provider has refused the key itself; cooling: for a model or a group, or altogether."""
+    if any(cooldown.why == "auth" for cooldown in key.cooldowns):
+        return "locked"
+    return "cooling" if key.cooldowns else "available"
+
+
+def key_names(keys: Iterable[KeyState]) -> list[tuple[KeyState, str]]:
+    """Each with a name that no other has: its source and its last characters, a number where that is not enough."""
+    seen: Counter[str] = Counter()
+    named = []
+    for key in keys:
+        name = f"{key.label} …{key.hint}" if key.hint else key.label
+        seen[name] += 1
+        named.append((key, name if seen[name] == 1 else f"{name} #{seen[name]}"))
+    return named
 
 
 def details(state: State, now: float) -> list[dict[str, Any]]:

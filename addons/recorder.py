@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.live: dict[str, http.HTTPFlow] = {}
+        self.live = state.live
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """From here on the call will have a row. The client's own headers are kept before any room changes them."""

@@ -4,6 +4,7 @@ Nothing imports this module: mitmproxy loads it as a script, under a name of its
 """
 
 from addons.catalogue import Catalogue
+from addons.draining import Draining
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.flowfiles import FlowFiles
@@ -13,6 +14,7 @@ from addons.meter import Meter
 from addons.outbound import Outbound
 from addons.probes import Probes
 from addons.proxycore.connecting import ConnectClock
+from addons.pulse import Pulse
 from addons.recorder import Recorder
 from addons.redactor import Redactor
 from addons.routing import Router
@@ -41,5 +43,7 @@ addons = [
     Probes(state, outbound),  # is an upstream well? asked only where the configuration says so
     outbound,  #          calls of our own, which those two make
     Sharing(state),  #    what other processes know of keys, and what they have counted
+    Pulse(state),  #      how late is the event loop?
+    Draining(state),  #   asked to stop: no new calls, and those that run may finish
     FlowFiles(state),  #  what mitmproxy's `-w` saves is masked
 ]

@@ -21,6 +21,7 @@ from addons.core.addressing import (
 from addons.core.attempt import without_own
 from addons.core.ids import is_ulid
 from addons.core.providers import identify
+from addons.draining import refuse_new
 from addons.exchange import Exchange, Kind, exchange_of, open_exchange
 from addons.proxycore.hooks import ORIGIN_FORM
 from addons.state import State
@@ -34,10 +35,13 @@ class Scope:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A CONNECT: ours is opened, another host is tunnelled or blocked."""
-        if self._is_ours(flow.request.host):
-            return
-        if self._passes_other(flow):
+        ours = self._is_ours(flow.request.host)
+        if self.state.draining_until is not None:
+            refuse_new(self.state, flow, None)
+        elif not ours and self._passes_other(flow):
             self.state.counts["tunnels"] += 1
+        if ours:
+            return
         raise exceptions.AddonHalt  # no later add-on sees a host that is not ours
 
     def next_layer(self, data: layer.NextLayer) -> None:
@@ -104,7 +108,9 @@ class Scope:
 
     def _pass_unseen(self, flow: http.HTTPFlow) -> None:
         """Plain HTTP to another host: streamed both ways, shown to no later add-on, so that `-w` and the log hold nothing of it."""
-        if self._passes_other(flow):
+        if self.state.draining_until is not None:
+            refuse_new(self.state, flow, None)
+        elif self._passes_other(flow):
             self.state.counts["tunnels"] += 1
             flow.request.stream = True
             flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))

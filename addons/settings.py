@@ -7,7 +7,6 @@ import contextlib
 import io
 import logging
 import os
-import signal
 import sys
 import time
 from typing import Any, NoReturn
@@ -15,10 +14,14 @@ from typing import Any, NoReturn
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
+from addons.accesslog import FILE as ACCESS_LOG
+from addons.accesslog import access_line
+from addons.applog import AppLog
 from addons.config import ConfigError, ConfigFile, restart_needed
 from addons.config_checks import doubts
 from addons.core.call import StoredCall
 from addons.core.speeds import measured
+from addons.logfiles import Place
 from addons.loglines import MaskedLines
 from addons.proxycore.install import install
 from addons.state import State
@@ -55,6 +58,7 @@ class Settings:
         self.watcher: asyncio.Task[None] | None = None
         self.ours: set[str] = set()  # the options that are ours to set
         self.lines = MaskedLines(self._masked)
+        self.app_log = AppLog(state.logs.put)
 
     def load(self, loader: Loader) -> None:
         """Register our option, and put our stream in mitmproxy's HTTP layer; a failure ends the process with one line."""
@@ -69,6 +73,7 @@ class Settings:
             _end(str(error))
         for name in FILTERED:
             logging.getLogger(name).addFilter(self.clean_line)
+        self.app_log.install(logging.INFO)
         self.lines.install()
 
     def _masked(self, text: str) -> str:
@@ -91,7 +96,13 @@ class Settings:
             _end(str(error))
         self.state.adopt(self.file.current)
         database = self.file.current.capture.database
-        self.state.writer = Writer(database, self.state.digest_record, self._stored, upkeep=Upkeep(database, self._limits))
+        self.state.writer = Writer(
+            database,
+            self.state.digest_record,
+            self._stored,
+            limit_bytes=self.file.current.capture.max_queue,
+            upkeep=Upkeep(database, self._limits),
+        )
         try:
             self.state.writer.start()
         except StoreError as error:
@@ -107,6 +118,8 @@ class Settings:
 
     def _stored(self, call: StoredCall) -> None:
         """In the writer's thread, after each commit."""
+        self.state.tallies.stored(call)
+        self.state.logs.put(ACCESS_LOG, access_line(call))
         _log_call(call)
         if seen := measured(call):
             self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, time.monotonic())
@@ -115,12 +128,17 @@ class Settings:
         """In the writer's thread: how long captures stay, by the configuration that is valid now."""
         return self.state.config.capture.keep.limits
 
+    def _use_logs(self) -> None:
+        logs = self.state.config.logs
+        self.state.logs.use(Place(logs.folder, logs.keep_days, logs.max_size))
+
     def _tell_doubts(self) -> None:
         for line in doubts(self.state.config):
             logger.warning("%s", line)
 
     def _set_options(self) -> None:
         """Set the options that the user has left at their default (mitmweb has no `flow_detail`); some follow from our file."""
+        self.app_log.setLevel(self.state.config.logs.level.upper())
         values = self._defaults()
         self.ours |= {name for name in values if name in ctx.options and _is_default(name)}
         ctx.options.update(**{name: values[name] for name in self.ours if getattr(ctx.options, name) != values[name]})
@@ -144,10 +162,7 @@ class Settings:
         """
         self.watcher = asyncio.create_task(self._watch())
         self.lines.install()  # on the handlers that other add-ons have brought
-        with contextlib.suppress(NotImplementedError, AttributeError):  # no such signal on Windows
-            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-                # mitmproxy ends well on SIGINT and SIGTERM only; a closed terminal would cost the calls that run their rows
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ctx.master.shutdown)
+        self._use_logs()
         addresses = ctx.master.addons.get("proxyserver").listen_addrs()
         anywhere = self.state.config.proxy.allow_remote or not _is_default("listen_host")
         if not anywhere and ctx.options.mode == ["regular"] and addresses:
@@ -185,6 +200,7 @@ class Settings:
         self.state.config_error = None
         self.state.adopt(new)
         self._set_options()
+        self._use_logs()
         self._tell_doubts()
         waiting = restart_needed(old, new)
         logger.info("configuration read again%s", f"; needs a restart: {', '.join(waiting)}" if waiting else "")

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
+from mitmproxy import http
+
 from addons.config import Config
 from addons.core.breaker import Breaker
 from addons.core.call import CallRecord, StoredCall
@@ -23,9 +25,11 @@ from addons.core.redaction.placeholders import PlaceholderMap, PlaceholderMaps
 from addons.core.redaction.redactor import Redactor
 from addons.core.routes import needs_model_data
 from addons.core.speeds import Speeds
+from addons.core.tallies import Tallies
 from addons.core.tries import Tries
 from addons.health import restore, saved_of
 from addons.keysources import Secret
+from addons.logfiles import LogFiles
 from addons.modeltables import ModelTables
 from addons.reports import Reports
 from addons.rulefiles import make_scanner
@@ -57,6 +61,10 @@ class State:
     def __init__(self, worker: Worker | None = None) -> None:
         self.worker = worker or this_worker()
         self.counts: Counter[str] = Counter()  # names as in /metrics
+        self.tallies = Tallies()
+        self.live: dict[str, http.HTTPFlow] = {}  # the calls that run, by id
+        self.draining_until: float | None = None  # monotonic clock, seconds: no new calls any more
+        self.logs = LogFiles()
         self.breakers: dict[str, Breaker] = {}
         self.statefile: StateKeeper | None = None
         self.slotting: Slotting | None = None

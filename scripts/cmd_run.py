@@ -12,7 +12,7 @@ import click
 
 from scripts.launch import Proxy, start_both, where_to_look
 from scripts.running import check_port, load_config
-from scripts.supervisor import Ended, Supervisor
+from scripts.supervisor import GRACE_S, Ended, Supervisor
 from scripts.worker import as_worker
 from scripts.workers import Workers, check_reuse_port, hold_port
 
@@ -76,7 +76,7 @@ def _shared(proxy: Proxy) -> Proxy:
 
 
 async def _run_both(proxy: Proxy) -> int:
-    async with Supervisor() as supervisor:
+    async with Supervisor(GRACE_S + proxy.config.proxy.shutdown_grace) as supervisor:
         try:
             url = await start_both(supervisor, proxy, proxy.config.capture.database)
             click.echo(where_to_look(proxy, url))

@@ -21,7 +21,8 @@ import click
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 15.0
-"""Seconds until a child that does not end is killed: more than the proxy's own time to finish its calls."""
+"""Seconds until a child that does not end is killed: more than the proxy takes to write what waits. Its time to finish its calls
+(`proxy.shutdown_grace`) comes on top."""
 POLL_S = 0.05
 SIGNAL_STATUS = 128  # + the signal's number: what shells report
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -54,7 +55,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[int] = loop.create_future()
-        self._hurry = asyncio.Event()
+        self._hurry, self._now = asyncio.Event(), asyncio.Event()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._asked)
         return self
@@ -124,10 +125,12 @@ class Supervisor:
         return await asyncio.shield(self._over)
 
     def _asked(self) -> None:
-        if self._over.done():
-            self._hurry.set()  # asked again: no more grace
-        else:
+        if not self._over.done():
             self._over.set_result(0)
+        elif not self._hurry.is_set():
+            self._hurry.set()  # asked again: no more grace; the children are told so, and write what they have
+        else:
+            self._now.set()
 
     async def _watch(self, name: str, process: Process) -> None:
         code = await process.wait()
@@ -136,14 +139,22 @@ class Supervisor:
             click.echo(f"turnpike: {name} has ended (exit status {status}), so everything ends", err=True)
             self._over.set_result(status)
 
-    async def _end(self, process: Process) -> None:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):  # it has ended by itself just now
-                process.terminate()
-        tasks = {asyncio.create_task(process.wait()), asyncio.create_task(self._hurry.wait())}
-        await asyncio.wait(tasks, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+    @staticmethod
+    async def _ask(process: Process, seconds: float, sooner: asyncio.Event) -> None:
+        """SIGTERM, and wait until it has ended, for so long at most."""
+        with suppress(ProcessLookupError):  # it has ended by itself just now
+            process.terminate()
+        tasks = {asyncio.create_task(process.wait()), asyncio.create_task(sooner.wait())}
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
+
+    async def _end(self, process: Process) -> None:
+        for seconds, sooner in ((self._grace_s, self._hurry), (min(self._grace_s, GRACE_S), self._now)):
+            if process.returncode is None:
+                await self._ask(process, seconds, sooner)
+            if not self._hurry.is_set():
+                break
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from tests.rooms import mitmproxy_context
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
 JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Redactor", "Failover", "Meter", "Recorder"]
-BESIDE = ["Catalogue", "Probes", "Outbound", "Sharing", "FlowFiles"]
+BESIDE = ["Catalogue", "Probes", "Outbound", "Sharing", "Pulse", "Draining", "FlowFiles"]
 """No part of a call's journey: what is done beside it."""
 
 

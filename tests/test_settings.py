@@ -107,7 +107,6 @@ def test_streamed_bodies_are_stored_only_for_mitmproxys_own_file(start: Start, t
         ("proxy: {port: none}\n", ["proxy.port"]),
         ("routes: [{to: [{upstream: nobody}]}]\n", ["routes", "nobody"]),
         ("proxy: {prefix: '${NOT_SET_ANYWHERE}'}\n", ["NOT_SET_ANYWHERE"]),
-        ("proxy: {shutdown_grace: 3}\n", ["proxy.shutdown_grace", "not available yet"]),
     ],
 )
 def test_a_broken_configuration_ends_the_process_with_one_line(

@@ -1,7 +1,7 @@
 """Opening `turnpike.db` and `state.db`: permissions and pragmas, for the one writer and for the many readers.
 
 StoreError            what the user can mend: not a database, of a newer version, not writable; str() is one line
-  StorageFailure      an open database that cannot be written now (disk full, locked); worth another try
+  StorageFailure      it cannot be written, or opened, now (disk full, locked, no such folder); worth another try
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class StoreError(Exception):
 
 
 class StorageFailure(StoreError):
-    """The database could not be written this time; the same write may succeed later."""
+    """The database could not be written or opened this time; the same may succeed later."""
 
 
 def open_writer(path: Path, schema: Schema = CAPTURES) -> sqlite3.Connection:
     """A connection that may write, its schema brought up to date. Transactions are the caller's (`BEGIN IMMEDIATE`).
 
-    Raises StoreError when the file is not ours to write.
+    Raises StoreError when the file is not ours to write, StorageFailure when it cannot be reached or written now.
     """
     try:
         _refuse_foreign(path, schema)
@@ -42,14 +42,25 @@ def open_writer(path: Path, schema: Schema = CAPTURES) -> sqlite3.Connection:
     except ForeignDatabase as error:
         raise StoreError(f"cannot use {path} as {schema.name}: {error}") from error
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open {schema.name} {path}: {error}") from error
+        raise _failure(error)(f"cannot open {schema.name} {path}: {error}") from error
     try:
         _while_locked(lambda: _configure(connection))
         _while_locked(lambda: migrate(connection, schema))
     except (ForeignDatabase, sqlite3.Error) as error:
         connection.close()
-        raise StoreError(f"cannot use {path} as {schema.name}: {error}") from error
+        raise _failure(error)(f"cannot use {path} as {schema.name}: {error}") from error
     return connection
+
+
+PASSING = tuple(getattr(sqlite3, f"SQLITE_{name}") for name in ("BUSY", "LOCKED", "CANTOPEN", "FULL", "IOERR", "READONLY"))
+"""Primary result codes that say something of the disk or of others, nothing of the file's content."""
+
+
+def _failure(error: Exception) -> type[StoreError]:
+    """May it be another time?"""
+    code = getattr(error, "sqlite_errorcode", None)
+    passes = isinstance(error, OSError) or (code is not None and code & 0xFF in PASSING)
+    return StorageFailure if passes else StoreError
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

@@ -33,6 +33,9 @@ COMMIT_INTERVAL_S = 0.2
 LIMIT_BYTES = 256 * 1024 * 1024
 BATCH_BYTES = 16 * 1024 * 1024  # more than this is committed at once, so that digests do not pile up beside the records
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+REOPEN_S = 2.0
+"""Between two tries to open a database, while no call comes."""
+
 STOP_TIMEOUT_S = 10.0
 
 Digest = Callable[[CallRecord], StoredCall]
@@ -89,7 +92,10 @@ class Writer:
         self._give_up_at: float | None = None
 
     def start(self) -> None:
-        """Opens (or creates) the database and starts the thread. Raises StoreError when it cannot be opened."""
+        """Opens (or creates) the database and starts the thread. Raises StoreError when it can never be used as it is.
+
+        Where the disk is in the way the thread goes on trying, and calls wait in memory.
+        """
         self._thread.start()
         self._opened.wait()
         if self._open_error:
@@ -143,6 +149,8 @@ class Writer:
     def _run(self) -> None:
         try:
             self._store = self._open_store(self._path)
+        except StorageFailure as error:
+            self._set_error(str(error))
         except Exception as error:  # else `start` would take a thread that has died for one that runs
             self._open_error = error if isinstance(error, StoreError) else StoreError(f"cannot open {self._path}: {type(error).__name__}")
             return
@@ -168,7 +176,12 @@ class Writer:
                 self._upkeep.step()
 
     def _take(self, deadline: float | None) -> Entry | None:
-        """As the queue's own, with upkeep while nothing comes."""
+        """As the queue's own, with upkeep while nothing comes; what could not be opened is tried again, so that `healthy` is true again."""
+        while self._error and deadline is None and not len(self._queue) and not self._queue.closed:
+            entry = self._queue.take(time.monotonic() + REOPEN_S)
+            if entry:
+                return entry
+            self._reopen()
         upkeep = self._upkeep
         while upkeep and (deadline is None or upkeep.due_at < deadline):
             entry = self._queue.take(upkeep.due_at)
@@ -254,6 +267,15 @@ class Writer:
         if self._store is None:
             self._store = self._open_store(self._path)
         return self._store
+
+    def _reopen(self) -> None:
+        """While nothing is to be written."""
+        try:
+            self._current_store()
+        except Exception as error:  # as when a batch is written
+            self._set_error(str(error) if isinstance(error, StoreError) else type(error).__name__)
+        else:
+            self._set_error(None)
 
     def _close_store(self) -> None:
         if self._store:

@@ -61,7 +61,7 @@ class Stage:
             "upstreams": {name: {"provider": name, **fields, "keys": keys.get(name, [])} for name, fields in upstreams.items()},
             "capture": {"database": str(self.database)},
             "state": {"url": f"sqlite:{self.temporary / 'state.db'}"},
-            "logs": {"level": "warning"},
+            "logs": {"level": "warning", "folder": str(self.temporary / "logs")},
         }
         file = self.temporary / "turnpike.yml"
         file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))  # JSON is YAML

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from addons.core.call import StoredBody
 from addons.storage.database import open_reader
@@ -38,6 +39,8 @@ START_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.02
 LOG_TAIL = 4000
+SHUTDOWN_GRACE_S = 0.5
+"""Where the configuration does not say: no test is to wait for calls that it has left running."""
 
 FOREIGN = ("_proxy", "_api_key", "_base_url", "_auth_token")
 """Ends of the names of variables that would lead the proxy elsewhere (fixtures of a module run before those of conftest.py)."""
@@ -101,6 +104,7 @@ class Turnpike:
         self.port = free_port()
         self.config_file = folder / "turnpike.yml"
         self.database = folder / "turnpike.db"
+        self.logs = folder / "logs"
         self.ca_file = folder / "ca" / "mitmproxy-ca-cert.pem"
         self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "output.log"
@@ -113,8 +117,12 @@ class Turnpike:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces the configuration in one step, as an editor does."""
         new = self.config_file.with_suffix(".new")
-        own_state = {"state": {"url": f"sqlite:{self.folder / 'state.db'}"}}  # not the project's
-        new.write_text(json.dumps(own_state | dict(config), indent=2))
+        own: dict[str, Any] = {
+            "state": {"url": f"sqlite:{self.folder / 'state.db'}"},
+            "logs": {"folder": str(self.logs)},
+        }  # not the project's
+        own["proxy"] = {"shutdown_grace": SHUTDOWN_GRACE_S} | dict(config.get("proxy", {}))
+        new.write_text(json.dumps(own | {name: section for name, section in config.items() if name != "proxy"}, indent=2))
         new.replace(self.config_file)
 
     @property
@@ -200,8 +208,18 @@ class Turnpike:
 
     def count(self, metric: str) -> int:
         """A count of /metrics by its name without `turnpike_` and `_total`."""
-        lines = httpx.get(f"{self.proxy_url}/metrics").text.splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith(f"turnpike_{metric}_total ")))
+        return int(self.metric(f"turnpike_{metric}_total"))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one series of /metrics, 0 where there is none."""
+        families = text_string_to_metric_families(httpx.get(f"{self.proxy_url}/metrics").text)
+        samples = (sample for family in families for sample in family.samples)
+        return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), 0.0)
+
+    def ready(self) -> tuple[int, Row]:
+        """What /ready says, and its status."""
+        answer = httpx.get(f"{self.proxy_url}/ready")
+        return answer.status_code, answer.json()
 
     def body(self, call_id: str, kind: str) -> StoredBody:
         """A stored body. Raises AssertionError when there is none."""

@@ -54,7 +54,8 @@ def own_proxy(fake: FakeProvider, folder: Path, dead_port: int | None = None) ->
     if dead_port:
         upstreams["dead"] = {"provider": "openai", "base_url": f"http://127.0.0.1:{dead_port}/v1"}
         upstreams["dead-claude"] = {"provider": "anthropic", "base_url": f"http://127.0.0.1:{dead_port}"}
-    return Turnpike(folder, {"version": 1, "upstreams": upstreams}, trusted_ca=fake.ca_file)
+    config = {"version": 1, "proxy": {"shutdown_grace": 0}, "upstreams": upstreams}  # test_draining.py has those that wait
+    return Turnpike(folder, config, trusted_ca=fake.ca_file)
 
 
 def chat(model: str = MODEL, *, stream: bool = False) -> dict[str, Any]:

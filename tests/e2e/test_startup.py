@@ -147,7 +147,7 @@ def test_it_runs_as_shipped(tmp_path: Path) -> None:
 def test_turnpike_run_starts_and_stops(extra: tuple[str, ...], tmp_path: Path) -> None:
     """`turnpike run` serves where it says, and ends with 0 on SIGTERM, leaving nothing behind."""
     port, output = free_port(), tmp_path / "output.log"
-    (tmp_path / "turnpike.yml").write_text("version: 1\n")
+    (tmp_path / "turnpike.yml").write_text(f"version: 1\nlogs: {{folder: {tmp_path / 'logs'}}}\n")
     command = [str(TURNPIKE), "run", "--config", str(tmp_path / "turnpike.yml"), "--port", str(port), *extra]
     env = clean_environment() | {"HOME": str(tmp_path), "TURNPIKE_DB": str(tmp_path / "turnpike.db")}
     with output.open("wb") as log:

@@ -26,7 +26,8 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "turnpike.yml"
     database = str(tmp_path / "turnpike.db")
     state = {"url": f"sqlite:{file.parent / 'state.db'}"}
-    file.write_text(json.dumps({"version": 1, "proxy": {"port": free_port()}, "capture": {"database": database}, "state": state}))
+    own = {"capture": {"database": database}, "state": state, "logs": {"folder": str(tmp_path / "logs")}}
+    file.write_text(json.dumps({"version": 1, "proxy": {"port": free_port()}, **own}))
     return file
 
 

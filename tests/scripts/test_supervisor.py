@@ -95,7 +95,7 @@ async def test_work_is_cancelled_when_all_ends() -> None:
 
 
 async def test_a_child_that_does_not_end_is_killed(tmp_path: Path) -> None:
-    """After its time of grace, or at once when asked a second time."""
+    """After its time of grace; asked a second time it is told once more, and killed at the third."""
     async with Supervisor(grace_s=0.1) as supervisor:
         await supervisor.start("stubborn", waits(tmp_path, "stubborn", ":"))
         await supervisor.ready((tmp_path / "stubborn").exists)
@@ -105,6 +105,7 @@ async def test_a_child_that_does_not_end_is_killed(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         await supervisor.wait()
         os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
     assert not any(is_there(int((tmp_path / name).read_text())) for name in ("stubborn", "again"))
 
 
