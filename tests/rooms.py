@@ -326,9 +326,8 @@ class _Listener:
 async def running_proxy(folder: Path, text: str, **options: Any) -> AsyncIterator[Proxy]:
     """Listens on a port of the system's choice; records are kept in a list, not written."""
     file = folder / "turnpike.yml"
-    file.write_text(
-        f"{text}\ncapture: {{database: {folder / 'turnpike.db'}}}\nstate: {{url: 'sqlite:{folder / 'state.db'}'}}\n{'' if 'logs:' in text else f'logs: {{folder: {folder / "logs"}}}'}\n"
-    )
+    logs = "" if "logs:" in text else f"logs: {{folder: {folder / 'logs'}}}\n"
+    file.write_text(f"{text}\ncapture: {{database: {folder / 'turnpike.db'}}}\nstate: {{url: 'sqlite:{folder / 'state.db'}'}}\n{logs}")
     master = DumpMaster(Options(confdir=str(folder.parent / "confdir"), listen_port=0, **options), with_termlog=False, with_dumper=False)
     state, started = State(), _Started()
     journey = Journey(state)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from addons.core.call import StoredCall
+from addons.core.call import SqlValue, StoredCall
 from addons.metrics import PLAIN, count_call, exposition
 from tests.conftest import MakeJourney
 from tests.rooms import UPSTREAMS, Journey, call, exchange, new_key
@@ -54,7 +54,7 @@ def test_calls_are_counted_by_upstream_and_outcome(journey: Journey) -> None:
 
 def test_tokens_cost_and_first_tokens_come_from_the_writer(journey: Journey) -> None:
     """By kind and model, as the rows have them."""
-    row = {"upstream": "openai", "model": "gpt-4o", "outcome": "ok", "tokens_source": "reported", "ttft_ms": 300.0}
+    row: dict[str, SqlValue] = {"upstream": "openai", "model": "gpt-4o", "outcome": "ok", "tokens_source": "reported", "ttft_ms": 300.0}
     journey.state.tallies.stored(StoredCall(row={**row, "input_tokens": 7, "cache_read_tokens": 3, "cost_usd": 0.25}))
     assert value(journey, "turnpike_tokens_total", kind="input", model="gpt-4o") == 7
     assert value(journey, "turnpike_tokens_total", kind="cache_read", model="gpt-4o") == 3

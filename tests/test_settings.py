@@ -35,7 +35,8 @@ def file(tmp_path: Path) -> Path:
 
 def text(folder: Path, more: str = "") -> str:
     own = f"capture: {{database: {folder / 'turnpike.db'}}}\nstate: {{url: 'sqlite:{folder / 'state.db'}'}}\n"
-    return f"{UPSTREAMS}{own}{more}"
+    more = more if "logs: {" in more else f"{more}\nlogs: {{}}\n"
+    return f"{UPSTREAMS}{own}{more}".replace("logs: {", f"logs: {{folder: {folder / 'logs'}, ")
 
 
 @pytest.fixture

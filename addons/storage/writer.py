@@ -150,7 +150,9 @@ class Writer:
         try:
             self._store = self._open_store(self._path)
         except StorageFailure as error:
-            self._set_error(str(error))
+            self._error = str(error)
+            # a warning: mitmproxy ends where an error is logged while it starts
+            logger.warning("the database cannot be opened, calls are kept in memory until it can: %s", error)
         except Exception as error:  # else `start` would take a thread that has died for one that runs
             self._open_error = error if isinstance(error, StoreError) else StoreError(f"cannot open {self._path}: {type(error).__name__}")
             return

@@ -117,10 +117,8 @@ class Turnpike:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replaces the configuration in one step, as an editor does."""
         new = self.config_file.with_suffix(".new")
-        own: dict[str, Any] = {
-            "state": {"url": f"sqlite:{self.folder / 'state.db'}"},
-            "logs": {"folder": str(self.logs)},
-        }  # not the project's
+        own: dict[str, Any] = {"state": {"url": f"sqlite:{self.folder / 'state.db'}"}}  # not the project's
+        own["logs"] = {"folder": str(self.logs)}
         own["proxy"] = {"shutdown_grace": SHUTDOWN_GRACE_S} | dict(config.get("proxy", {}))
         new.write_text(json.dumps(own | {name: section for name, section in config.items() if name != "proxy"}, indent=2))
         new.replace(self.config_file)
