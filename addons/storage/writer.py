@@ -90,6 +90,7 @@ class Writer:
         self._written = 0
         self._commit_time: float | None = None
         self._give_up_at: float | None = None
+        self._hurry_at: float | None = None
 
     def start(self) -> None:
         """Opens (or creates) the database and starts the thread. Raises StoreError when it can never be used as it is.
@@ -111,9 +112,13 @@ class Writer:
         self._note_taken(self._queue.put_action(action), "an action")
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> bool:
-        """Writes what was taken in and ends the thread. False when that took longer than `timeout` seconds."""
+        """Writes what was taken in and ends the thread. False when that took longer than `timeout` seconds.
+
+        What has not been read after half of it is written with its plain facts only.
+        """
         atexit.unregister(self.stop)
         self._give_up_at = time.monotonic() + timeout
+        self._hurry_at = time.monotonic() + timeout / 2
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout + BACKOFF_S[0])
@@ -216,6 +221,8 @@ class Writer:
         return batch if batch.cost else None
 
     def _digested(self, record: CallRecord) -> StoredCall:
+        if self._hurry_at is not None and time.monotonic() >= self._hurry_at:  # a row without texts is better than none
+            return plain_facts(record)
         try:
             return self._digest(record)
         except Exception as error:  # its message may quote a secret, its class may not; the row is not lost

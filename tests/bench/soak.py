@@ -17,8 +17,8 @@ from collections import Counter
 from pathlib import Path
 
 from scripts.fake_provider.server import FakeProvider, running_fake_provider
-from tests.bench.load import Connection, Series, chat, config, get, lag_quantile, rss_mb, scrape, slope_per_minute
-from tests.e2e.harness import Turnpike, new_key
+from tests.bench.load import Connection, Series, chat, config, get, keys, lag_quantile, rss_mb, scrape, slope_per_minute
+from tests.e2e.harness import Turnpike
 
 FAULTS = (
     "fake:status=500",
@@ -30,11 +30,11 @@ FAULTS = (
     "fake:chunks=20,fail_after=5",
     "fake:first_byte=2",
     "fake:chunks=40,delay=0.05",
-    "fake:size=200000",
+    "fake:size=20000",
     "fake:gzip",
 )
 FAULT_SHARE, LEAVE_SHARE, STREAM_SHARE = 0.1, 0.02, 0.5
-WORKERS = 64
+WORKERS, KEYS = 64, 12
 SETTLE_S = 20.0  # what memory does at the beginning (caches, tables) is no slope
 MAX_LAG_S, MAX_SLOPE_MB = 0.05, 1.0
 
@@ -124,7 +124,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="turnpike-soak-") as folder, running_fake_provider() as fake:
-        with Turnpike(Path(folder), config(fake.url), env={"BENCH_KEY": new_key()}) as turnpike:
+        with Turnpike(Path(folder), config(fake.url), env=keys(KEYS)) as turnpike:
             before = scrape(turnpike.proxy_url)
             soak = Soak(turnpike, fake, given.rate, given.seed)
             asyncio.run(soak.run(given.minutes * 60))
@@ -135,15 +135,13 @@ def main() -> int:
     missing = [call_id for call_id in soak.ids if call_id not in rows]
     lag, slope = lag_quantile(before, after, 0.99), slope_per_minute(soak.memory)
     cpu = get(after, "process_cpu_seconds_total") - get(before, "process_cpu_seconds_total")
+    told = {row["outcome"]: row["n"] for row in outcomes}
+    lags = [f"p{100 * share:g} ≤ {1000 * lag_quantile(before, after, share):g} ms" for share in (0.5, 0.99, 0.999)]
     print(f"calls      {sum(soak.ends.values())} in {given.minutes:g} min, {soak.late} not begun (all {WORKERS} clients busy)")
     print(f"ends       {dict(soak.ends.most_common())}")
-    print(
-        f"rows       {len(rows)}: { ({row['outcome']: row['n'] for row in outcomes}) }; {len(soak.ids)} ids told, {len(missing)} without a row"
-    )
+    print(f"rows       {len(rows)}: {told}; {len(soak.ids)} ids told, {len(missing)} without a row")
     print(f"dropped    {get(after, 'turnpike_rows_dropped_total'):g} rows, {get(after, 'turnpike_bodies_dropped_total'):g} bodies")
-    print(
-        f"loop lag   p50 ≤ {lag_quantile(before, after, 0.5) * 1000:g} ms, p99 ≤ {lag * 1000:g} ms, p99.9 ≤ {lag_quantile(before, after, 0.999) * 1000:g} ms"
-    )
+    print(f"loop lag   {', '.join(lags)}")
     print(f"memory     {soak.memory[0][1]:.1f} → {soak.memory[-1][1]:.1f} MB, peak {peak:.1f}, slope {slope:+.2f} MB/min")
     print(f"processor  {cpu:.1f} s, {1000 * cpu / max(1, len(rows)):.2f} ms per call")
     # a connection that is reset before the headers tells its client no id: such calls have rows all the same

@@ -204,6 +204,38 @@ def test_bounds_hold_while_the_disk_is_full(path: Path, make_writer: MakeWriter,
         assert connection.execute("SELECT truncated, count(*) FROM bodies GROUP BY 1").fetchall() == [(0, 4), (1, 16)]
 
 
+def test_a_stop_that_is_late_writes_plain_rows(path: Path, make_writer: MakeWriter) -> None:
+    """Reading what calls said may take longer than there is time: no row is lost for it."""
+
+    def slow(record: CallRecord) -> StoredCall:
+        time.sleep(0.2)
+        return plain_digest(record)
+
+    writer = make_writer(slow)
+    records = [call_record() for _ in range(100)]
+    for record in records:
+        writer.put(record)
+    assert writer.stop(2)
+    assert stored_ids(path) == {record.id for record in records}
+    with closing(open_reader(path)) as connection:
+        assert dict(connection.execute("SELECT error_type, 1 FROM calls GROUP BY 1")) == {None: 1, "digest_failed": 1}
+
+
+def test_a_database_that_cannot_be_opened_is_waited_for(path: Path, make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:
+    """The writer starts all the same and says so, once; what comes is written as soon as it can be. No error is logged, at which
+    mitmproxy would end while it starts."""
+    path.mkdir()
+    stored = threading.Event()
+    writer = make_writer(on_stored=lambda _: stored.set())
+    assert not writer.healthy()[0]
+    writer.put(record := call_record())
+    path.rmdir()
+    assert stored.wait(10)
+    assert writer.healthy() == (True, "ok")
+    assert stored_ids(path) == {record.id}
+    assert [line.levelname for line in caplog.records if "opened" in line.message] == ["WARNING"]
+
+
 def test_stop_gives_up_on_a_disk_that_stays_full(
     make_writer: MakeWriter, broken_disk: type[BrokenStore], caplog: pytest.LogCaptureFixture
 ) -> None:
