@@ -37,6 +37,9 @@ REOPEN_S = 2.0
 """Between two tries to open a database, while no call comes."""
 
 STOP_TIMEOUT_S = 10.0
+HURRY_S = 2.0
+"""Before the end of that time: what waits is no longer read, only written."""
+
 
 Digest = Callable[[CallRecord], StoredCall]
 
@@ -114,11 +117,11 @@ class Writer:
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> bool:
         """Writes what was taken in and ends the thread. False when that took longer than `timeout` seconds.
 
-        What has not been read after half of it is written with its plain facts only.
+        What has not been read shortly before its end is written with its plain facts only.
         """
         atexit.unregister(self.stop)
         self._give_up_at = time.monotonic() + timeout
-        self._hurry_at = time.monotonic() + timeout / 2
+        self._hurry_at = self._give_up_at - min(HURRY_S, timeout / 2)
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout + BACKOFF_S[0])
