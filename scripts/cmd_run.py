@@ -14,7 +14,7 @@ from scripts.launch import Proxy, start_both, where_to_look
 from scripts.running import check_port, load_config
 from scripts.supervisor import GRACE_S, Ended, Supervisor
 from scripts.worker import as_worker
-from scripts.workers import Workers, check_reuse_port, hold_port
+from scripts.workers import Workers, check_reuse_port, grace_of, hold_port
 
 SAVES_FLOWS = ("-w", "--save-stream-file", "save_stream_file=")
 
@@ -61,7 +61,8 @@ def command(
     click.echo(where_to_look(proxy))
     sys.stdout.flush()
     if workers > 1:
-        sys.exit(asyncio.run(Workers(as_worker(arguments), workers, proxy.address.answers).run()))
+        grace_s = grace_of(settings.proxy.shutdown_grace)
+        sys.exit(asyncio.run(Workers(as_worker(arguments), workers, proxy.address.answers, grace_s=grace_s).run()))
     os.execv(arguments[0], arguments)
 
 

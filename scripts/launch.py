@@ -46,7 +46,9 @@ class Proxy:
     @property
     def command(self) -> list[str]:
         """What a supervisor starts: the proxy itself, or the process that keeps several."""
-        return self.arguments if self.workers == 1 else command_of(as_worker(self.arguments), self.workers, self.address.url)
+        if self.workers == 1:
+            return self.arguments
+        return command_of(as_worker(self.arguments), self.workers, self.address.url, self.config.proxy.shutdown_grace)
 
     @property
     def address(self) -> Address:

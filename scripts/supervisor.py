@@ -139,23 +139,24 @@ class Supervisor:
             click.echo(f"turnpike: {name} has ended (exit status {status}), so everything ends", err=True)
             self._over.set_result(status)
 
-    @staticmethod
-    async def _ask(process: Process, seconds: float, sooner: asyncio.Event) -> None:
-        """SIGTERM, and wait until it has ended, for so long at most."""
-        with suppress(ProcessLookupError):  # it has ended by itself just now
-            process.terminate()
-        tasks = {asyncio.create_task(process.wait()), asyncio.create_task(sooner.wait())}
-        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-
     async def _end(self, process: Process) -> None:
-        for seconds, sooner in ((self._grace_s, self._hurry), (min(self._grace_s, GRACE_S), self._now)):
-            if process.returncode is None:
-                await self._ask(process, seconds, sooner)
-            if not self._hurry.is_set():
-                break
+        await end_process(process, self._grace_s, self._hurry, self._now)
+
+
+async def end_process(process: Process, grace_s: float, hurry: asyncio.Event, now: asyncio.Event) -> None:
+    """SIGTERM, and after `grace_s` seconds SIGKILL to its group. At `hurry` it gets a second SIGTERM, and at most GRACE_S more; at `now`
+    it is killed."""
+    for seconds, sooner in ((grace_s, hurry), (min(grace_s, GRACE_S), now)):
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            with suppress(ProcessLookupError):  # it has ended by itself just now
+                process.terminate()
+            tasks = {asyncio.create_task(process.wait()), asyncio.create_task(sooner.wait())}
+            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+        if not hurry.is_set():
+            break
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

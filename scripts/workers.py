@@ -1,6 +1,6 @@
 """Several proxies on one port: each is started again when it dies, and all end together.
 
-    python -m scripts.workers COUNT URL -- COMMAND …
+    python -m scripts.workers COUNT URL GRACE_S -- COMMAND …
 
 The first one is started alone: what it can't do (a wrong configuration, a database that can't be opened) is said once, and it makes the
 CA. Each has a process group of its own and ends with us, as in `supervisor.py`; what it prints has its number before it.
@@ -12,7 +12,6 @@ import asyncio
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -27,7 +26,7 @@ import click
 
 from addons.worker import KEY_BYTES, told
 from scripts.running import Address
-from scripts.supervisor import GRACE_S, POLL_S, SIGNAL_STATUS, STOP_SIGNALS, end_with_parent
+from scripts.supervisor import GRACE_S, POLL_S, SIGNAL_STATUS, STOP_SIGNALS, end_process, end_with_parent
 
 QUICK_S = 5.0
 """One that has ended sooner than this after its start has not got into its stride."""
@@ -70,7 +69,8 @@ def hold_port(host: str, port: int) -> int:
 
 
 class Workers:
-    """`command` is what each of them is; `ready`, which may block, says whether the first one is up."""
+    """`command` is what each of them is; `ready`, which may block, says whether the first one is up. `grace_s`: what they have to end, a
+    second less than a supervisor gives us."""
 
     def __init__(self, command: Sequence[str], count: int, ready: Callable[[], bool], *, grace_s: float = GRACE_S - 1) -> None:
         self._command, self._count, self._ready, self._grace_s = command, count, ready, grace_s
@@ -83,7 +83,7 @@ class Workers:
         """Until asked to stop, or one can't be kept alive; the exit status."""
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[int] = loop.create_future()
-        self._hurry = asyncio.Event()
+        self._hurry, self._now = asyncio.Event(), asyncio.Event()
         self._folder = Path(tempfile.mkdtemp(prefix="turnpike-"))
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._asked)
@@ -107,7 +107,7 @@ class Workers:
 
     def _asked(self) -> None:
         if self._over.done():
-            self._hurry.set()  # asked again: no more grace
+            (self._now if self._hurry.is_set() else self._hurry).set()  # asked again: no more grace
         else:
             self._over.set_result(0)
 
@@ -182,17 +182,7 @@ class Workers:
         await asyncio.gather(*(_pass_on(pipe, f"[{number}] ", out) for pipe, out in pipes if pipe))
 
     async def _end(self, process: Process) -> None:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):  # it has ended by itself just now
-                process.terminate()
-        tasks = {asyncio.create_task(process.wait()), asyncio.create_task(self._hurry.wait())}
-        await asyncio.wait(tasks, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await end_process(process, self._grace_s, self._hurry, self._now)
 
 
 async def _pass_on(pipe: asyncio.StreamReader, prefix: str, out: TextIO) -> None:
@@ -214,15 +204,20 @@ def _status(code: int) -> int:
     return SIGNAL_STATUS - code if code < 0 else code
 
 
-def command_of(command: Sequence[str], count: int, url: str) -> list[str]:
+def grace_of(shutdown_grace_s: float) -> float:
+    """Seconds that workers have to end, where running calls have `proxy.shutdown_grace`."""
+    return GRACE_S - 1 + shutdown_grace_s
+
+
+def command_of(command: Sequence[str], count: int, url: str, shutdown_grace_s: float) -> list[str]:
     """The command line by which a supervisor starts them as one process."""
-    return [sys.executable, "-m", "scripts.workers", str(count), url, "--", *command]
+    return [sys.executable, "-m", "scripts.workers", str(count), url, str(shutdown_grace_s), "--", *command]
 
 
 def main(arguments: Sequence[str]) -> int:
     """See the module's first lines."""
-    count, url, _, *command = arguments
-    return asyncio.run(Workers(command, int(count), Address.of(url).answers).run())
+    count, url, grace_s, _, *command = arguments
+    return asyncio.run(Workers(command, int(count), Address.of(url).answers, grace_s=grace_of(float(grace_s))).run())
 
 
 if __name__ == "__main__":

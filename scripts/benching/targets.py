@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import click
 import orjson
 
-from addons.config import ConfigError, load
 from scripts.benching import processes
 from scripts.benching.shapes import Cell, Door, Settings, Way
 from scripts.benching.upstream import Spec
@@ -210,11 +209,6 @@ class Stage:
             "logs": {"folder": str(home / "logs")},
         }
         file.write_bytes(orjson.dumps(document))
-        try:
-            load(file, clean_environment())
-        except ConfigError:  # a turnpike that writes no log files yet refuses a folder for them
-            del document["logs"]
-            file.write_bytes(orjson.dumps(document))
         return file
 
     async def _start(

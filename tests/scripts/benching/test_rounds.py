@@ -71,10 +71,10 @@ async def test_waits_until_nothing_is_queued(tmp_path: Path) -> None:
 async def test_rows_that_do_not_come_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many as are missing; a queue that stays full is one too."""
     monkeypatch.setattr(rounds, "ROWS_S", 0.05)
-    monkeypatch.setattr(rounds, "DRAIN_S", 0.1)
     path = database(tmp_path, 5)
     async with scripted(metrics(0, 0)) as door:
         assert (await drain(Target("t", {}, None, Address(door.host, door.port), path), 7))[0] == {ROWS_MISSING: 2}
+    monkeypatch.setattr(rounds, "DRAIN_S", 0.1)
     async with scripted(metrics(0, 400)) as door:
         assert (await drain(Target("t", {}, None, Address(door.host, door.port), path), 5))[0] == {NOT_DRAINED: 1}
 
