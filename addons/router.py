@@ -14,6 +14,7 @@ from addons.meter import Meter
 from addons.outbound import Outbound
 from addons.probes import Probes
 from addons.proxycore.connecting import ConnectClock
+from addons.proxycore.dispatch import HookDispatch
 from addons.pulse import Pulse
 from addons.recorder import Recorder
 from addons.redactor import Redactor
@@ -28,6 +29,7 @@ state, outbound = State(), Outbound()
 router, redactor, catalogue = Router(state), Redactor(state), Catalogue(state, outbound)
 
 addons = [
+    HookDispatch(),  #    hooks go only to those that have them
     ConnectClock(),  #    how long opening a connection to an upstream may take
     Settings(state),  #   the configuration, read again when it changes; mitmproxy's own defaults
     Scope(state),  #      is this host ours, and this path an API call?

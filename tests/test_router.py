@@ -19,7 +19,8 @@ from tests.rooms import mitmproxy_context
 
 ROOT = Path(__file__).parent.parent
 ENTRY = ROOT / "addons" / "router.py"
-JOURNEY = ["ConnectClock", "Settings", "Scope", "Trust", "Gate", "Endpoints", "Router", "Redactor", "Failover", "Meter", "Recorder"]
+FIRST = ["HookDispatch", "ConnectClock", "Settings"]
+JOURNEY = [*FIRST, "Scope", "Trust", "Gate", "Endpoints", "Router", "Redactor", "Failover", "Meter", "Recorder"]
 BESIDE = ["Catalogue", "Probes", "Outbound", "Sharing", "Pulse", "Draining", "FlowFiles"]
 """No part of a call's journey: what is done beside it."""
 
@@ -56,7 +57,7 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[taddons.
 
 
 def test_the_list_is_in_the_order_of_the_journey(module: ModuleType) -> None:
-    """Settings first, since all others read what it sets; Redactor and Keys are asked by Failover, per attempt."""
+    """Settings before those that read what it sets; Redactor and Keys are asked by Failover, per attempt."""
     assert names(module.addons) == JOURNEY + BESIDE
     failover = module.addons[JOURNEY.index("Failover")]
     assert names([failover.router, failover.redactor, failover.keys]) == ["Router", "Redactor", "Keys"]
@@ -75,7 +76,7 @@ def test_all_rooms_share_one_state_and_one_router(module: ModuleType) -> None:
 def test_the_description_of_the_journey_names_the_rooms_in_that_order() -> None:
     """The docstring of the package."""
     described = re.findall(r"^ +([A-Z][A-Za-z]+)  ", addons.__doc__ or "", re.MULTILINE)
-    assert [name for name in described if name != "Keys"] == JOURNEY[2:] + BESIDE
+    assert [name for name in described if name != "Keys"] == JOURNEY[len(FIRST) :] + BESIDE
 
 
 def test_it_loads_as_a_script(loaded: taddons.context, tmp_path: Path) -> None:
