@@ -20,6 +20,7 @@ from addons.core.call import (
     AttemptRecord,
     CallRecord,
     CapturedBody,
+    Headers,
     Message,
     Outcome,
     RequestReading,
@@ -85,6 +86,8 @@ class Digest:
         request = read_request(record.api, record.path, sent)
         answer = read_answer(record, request.stream)
         answer = replace(answer, reading=self._polls.once(record, answer.reading))
+        kept_messages = (*request.messages, *answer.reading.messages) if self._keep_bodies else ()
+        cleaner.look_ahead(_texts(record, request, answer), self._kept_headers(record), kept_messages)
         row = self._row(record, sent, request, answer, cleaner)
         kept = self._kept(record, sent, request, answer, cleaner) if self._keep_bodies else {}
         if kept:
@@ -93,6 +96,9 @@ class Digest:
         row["redactions"] = len(cleaner.notes)
         timings = deltas_ms(record.response, answer)
         return StoredCall(row, _attempts(record, row, answer), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
+
+    def _kept_headers(self, record: CallRecord) -> tuple[Headers, ...]:
+        return (record.request.headers, record.response.headers) if self._keep_bodies else ()
 
     def _row(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
@@ -183,6 +189,14 @@ class Digest:
             truncated=body.truncated or len(clean) > self._max_body,
             redacted=clean != content,
         )
+
+
+def _texts(record: CallRecord, request: RequestReading, answer: Answer) -> list[str | None]:
+    """The texts of columns, so that they are looked through in one go."""
+    said = answer.reading
+    asked = (record.user_agent, record.client, record.project, record.tag, record.path, record.session or request.session)
+    models = (record.asked_model, request.model, record.served_model, said.model)
+    return [*asked, *models, record.decision, record.error_type, record.error, said.error_type, said.error]
 
 
 def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dict[str, SqlValue]:

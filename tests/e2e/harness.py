@@ -35,6 +35,9 @@ from scripts.fake_provider.server import FakeProvider
 
 ROOT = Path(__file__).parents[2]
 MITMDUMP = Path(sys.executable).parent / "mitmdump"  # not resolved: the venv's python is a link, its folder is what counts
+PYTHON_OPTIONS = os.environ.get("TURNPIKE_TEST_PYTHON_OPTIONS", "").split()
+"""`TURNPIKE_TEST_PYTHON_OPTIONS="-O -P -m scripts.serve"`: the proxies run as `turnpike run` starts them (TURNPIKE_LOOP chooses the event
+loop, as there); `-O`: mitmdump under it; not set: plain mitmdump."""
 START_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.02
@@ -52,6 +55,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def mitmdump_command() -> list[str]:
+    """mitmdump, with the options for Python that the environment names."""
+    if "-m" in PYTHON_OPTIONS:
+        return [sys.executable, *PYTHON_OPTIONS]
+    return [sys.executable, *PYTHON_OPTIONS, str(MITMDUMP)] if PYTHON_OPTIONS else [str(MITMDUMP)]
 
 
 def new_key(prefix: str = "sk-") -> str:
@@ -147,7 +157,7 @@ class Turnpike:
 
     def start(self) -> None:
         """Starts the process and waits until /healthz answers 200."""
-        command = [str(MITMDUMP), "-s", str(ROOT / "addons" / "router.py"), "-p", str(self.port)]
+        command = [*mitmdump_command(), "-s", str(ROOT / "addons" / "router.py"), "-p", str(self.port)]
         command += ["--set", f"confdir={self.folder / 'ca'}", "--set", f"turnpike_config={self.config_file}", *self._arguments]
         with self._log.open("ab") as log:
             # The folder is not the project's: the entry has to work from anywhere.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import click
@@ -17,9 +18,9 @@ from scripts.running import free_port
 def test_the_command_line_is_mitmdump_with_our_entry() -> None:
     """Host, port and configuration are passed on, the user's own arguments last."""
     arguments = Proxy(Config(), "127.0.0.1", 9000, ("-w", "flows")).arguments
-    assert Path(arguments[0]).name == "mitmdump"
-    assert arguments[1:7] == ["-s", str(ROOT / "addons/router.py"), "--listen-host", "127.0.0.1", "-p", "9000"]
-    assert arguments[7:] == ["--set", f"turnpike_config={Config().source}", "-w", "flows"]
+    assert arguments[:5] == [sys.executable, "-O", "-P", "-m", "scripts.serve"]
+    assert arguments[5:11] == ["-s", str(ROOT / "addons/router.py"), "--listen-host", "127.0.0.1", "-p", "9000"]
+    assert arguments[11:] == ["--set", f"turnpike_config={Config().source}", "-w", "flows"]
 
 
 def test_the_ca_is_where_mitmproxy_keeps_it(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class BodyScanner:
     def find_in(self, content: Divided, where: str, cut: bool = False) -> list[Located]:
         """The same, of a body that is divided already."""
         found = self._find_narrow(content, where, cut)
-        if codec := _wide_codec(content.body):  # or bytes that only look so: both ways then
+        if codec := wide_codec(content.body):  # or bytes that only look so: both ways then
             found += apart(self._find_wide(content.body, codec, content.content_type, where, cut), found)
             found.sort(key=_by_start)
         return found
@@ -176,7 +176,7 @@ def _wide_offsets(narrow: bytes, codec: str, offsets: Sequence[int]) -> list[int
     return found
 
 
-def _wide_codec(body: bytes) -> str | None:
+def wide_codec(body: bytes) -> str | None:
     """By its mark, or by the NULs of JSON in UTF-16 (RFC 4627 §3; RFC 8259 §8.1 leaves only UTF-8, which not all know)."""
     for mark, codec in _BOMS:
         if body.startswith(mark):

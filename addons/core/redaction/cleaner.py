@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from addons.core.call import Headers, Message, Part, RedactionNote
@@ -15,6 +15,11 @@ class Cleaner:
     def __init__(self, redactor: Redactor) -> None:
         self.notes: list[RedactionNote] = []
         self._redactor = redactor
+
+    def look_ahead(self, texts: Iterable[str | None], headers: Iterable[Headers], messages: Iterable[Message]) -> None:
+        """What is to come, looked through in one go: see `Redactor.look_ahead`."""
+        spoken = [text for message in messages for part in message.parts for text in _texts_of(part)]
+        self._redactor.look_ahead([*(text for text in texts if text), *spoken], headers)
 
     def text(self, text: str | None, where: str, limit: int | None = None) -> str | None:
         """Masked first, then cut to `limit` characters; without lone surrogates, which no database takes."""
@@ -58,6 +63,18 @@ class Cleaner:
         if isinstance(value, dict):
             return {key: self._value(child, where) for key, child in value.items()}
         return [self._value(child, where) for child in value] if isinstance(value, list) else value
+
+
+def _texts_of(part: Part) -> Iterator[str]:
+    if part.text:
+        yield part.text
+    waiting: list[Any] = [part.data] if part.data else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
 
 
 def _storable(text: str) -> str:
