@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 Mask = Callable[[str], str]
 
-_DONE = "turnpike_masked"
-"""The attribute of a record that has been here: every handler asks."""
+DONE = "turnpike_masked"
+"""The attribute of a record that is masked: every handler asks."""
 
 
 class MaskedLines(logging.Filter):
@@ -24,8 +24,8 @@ class MaskedLines(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true: no line is left out."""
-        if not getattr(record, _DONE, False):
-            setattr(record, _DONE, True)
+        if not getattr(record, DONE, False):
+            setattr(record, DONE, True)
             record.msg, record.args = self._clean(record), ()
             record.exc_info = record.exc_text = record.stack_info = None  # part of the message now
         return True

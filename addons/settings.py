@@ -22,7 +22,7 @@ from addons.config_checks import doubts
 from addons.core.call import StoredCall
 from addons.core.speeds import measured
 from addons.logfiles import Place
-from addons.loglines import MaskedLines
+from addons.loglines import DONE, MaskedLines
 from addons.proxycore.install import install
 from addons.state import State
 from addons.storage.database import StoreError
@@ -214,6 +214,8 @@ def _end(reason: str) -> NoReturn:
 
 def _log_call(call: StoredCall) -> None:
     """A line per call, of columns that are masked already."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     row = call.row
     tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row.get("tokens_source") else "tokens unknown"
     cost = f" ${row['cost_usd']:.6f}" if row.get("cost_usd") is not None else ""
@@ -232,6 +234,7 @@ def _log_call(call: StoredCall) -> None:
         row["duration_ms"] or 0,
         tries,
         why,
+        extra={DONE: True},
     )
 
 

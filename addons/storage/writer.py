@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,10 @@ STOP_TIMEOUT_S = 10.0
 HURRY_S = 2.0
 """Before the end of that time: what waits is no longer read, only written."""
 
+
+SWITCH_S = 0.0005
+"""How long this thread keeps Python's lock while the event loop wants it (`sys.setswitchinterval`, by default 5 ms). The loop gives it up
+with every read and write, so under load each would cost a call that long."""
 
 Digest = Callable[[CallRecord], StoredCall]
 
@@ -100,6 +105,7 @@ class Writer:
 
         Where the disk is in the way the thread goes on trying, and calls wait in memory.
         """
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
         self._thread.start()
         self._opened.wait()
         if self._open_error:

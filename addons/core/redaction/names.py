@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _HEADER_EXCEPTIONS = re.compile(r"(?:anthropic-ratelimit-|x-ratelimit-|openai-|access-control-).*|.*-per-token", re.IGNORECASE)
 """Counts and settings whose names hold a credential's word; their values are still scanned for shapes."""
@@ -28,11 +29,17 @@ _PARAMETER = re.compile(
 _PARAMETER_EXCEPTIONS = re.compile(r".*(?:page|next|continuation|sync|cache)[-_]?(?:token|key)", re.IGNORECASE)
 
 
+NAMES_KEPT = 512
+"""Header names whose kind is remembered: every call has the same few."""
+
+
+@lru_cache(NAMES_KEPT)
 def is_credential_header(name: str) -> bool:
     """Is the whole value of this header a credential? `token` counts as a word, not as part of `remaining-tokens`."""
     return bool(_HEADER.fullmatch(name)) and not _HEADER_EXCEPTIONS.fullmatch(name)
 
 
+@lru_cache(NAMES_KEPT)
 def is_protocol_header(name: str) -> bool:
     """Does this header hold words of the protocol (`anthropic-beta: thinking-token-count-…,…`), which look like `token, value`?"""
     return bool(_PROTOCOL_HEADER.fullmatch(name))

@@ -71,8 +71,8 @@ class Redactor:
         return knowing
 
     def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = ()) -> None:
-        """Look through all that one call has to be cleaned in one go, which takes a fraction of the time that each by itself would. Those
-        without a finding are remembered: `text`, `url` and `headers` have no more to do for them."""
+        """Look through all that one call has to be cleaned in one go, which takes a fraction of the time that each by itself would. What
+        is without a finding is remembered: `text`, `url` and `headers` have no more to do for it."""
         short = {value for pairs in headers for name, value in pairs if is_protocol_header(name)}
         plain = {value for pairs in headers for _, value in pairs} - short
         waiting = [data for text in {*texts, *plain} if text and not self._is_clean(data := _utf8(text))]
