@@ -13,6 +13,7 @@ from addons.answers import refuse
 from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine
 from addons.draining import refuse_new
 from addons.exchange import exchange_of
+from addons.outgoing import header_map
 from addons.state import State
 
 HEALTH = "/healthz"
@@ -79,7 +80,7 @@ class Gate:
         if self._is_loop(flow.client_conn):
             refuse(flow, exchange, 403, "not_allowed", "this connection comes from the proxy itself")
             return
-        headers = {name.lower(): value for name, value in flow.request.headers.items()}
+        headers = header_map(flow.request.headers)
         names = self.state.config.proxy.names
         foreign = is_foreign_page(headers, flow.request.host_header or "", names)
         local_peer = is_loopback(flow.client_conn.peername[0])

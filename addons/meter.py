@@ -107,10 +107,13 @@ class Tap:
         self.room = max_body
         self.pieces: list[bytes] = []
         self.tail = bytearray()
+        self.closed = False
         self.restorer, self.usage_filter = restorer, usage_filter
 
     def __call__(self, data: bytes) -> bytes | list[bytes]:
         """One chunk as it came from the wire; b"" at the end. What may pass on now: a list, since an empty chunk would end the body."""
+        if self.closed:  # the proxy stops, and the row is on its way: the client is given nothing that is not in it
+            return []
         try:
             last, filtered = not data, self.usage_filter or self.restorer
             if self.restorer:
@@ -147,8 +150,9 @@ class Tap:
         if len(self.tail) > 2 * TAIL_BYTES:
             del self.tail[:-TAIL_BYTES]
 
-    def close(self) -> None:
-        """Put together what was taken."""
+    def close(self, *, ends: bool = False) -> None:
+        """Put together what was taken. `ends`: nothing more is to pass."""
+        self.closed = ends
         self.body.content = b"".join(self.pieces)
         self.body.tail = bytes(self.tail[-TAIL_BYTES:])
         self.pieces.clear()

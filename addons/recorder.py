@@ -126,7 +126,7 @@ def _close_request(flow: http.HTTPFlow, exchange: Exchange) -> None:
 
 def _close_response(response: http.Response, body: CapturedBody) -> None:
     if isinstance(response.stream, Tap):
-        response.stream.close()
+        response.stream.close(ends=True)
     elif response.raw_content is not None and response.status_code != SWITCHING_PROTOCOLS:
         body.content, body.size = response.raw_content, len(response.raw_content)
 

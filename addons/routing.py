@@ -21,6 +21,7 @@ from addons.core.routes import ROUTE_HEADER, CallFacts, Plan, UnknownRoute, need
 from addons.core.routing import Decision, Surroundings, decide
 from addons.core.strategies import Measures, TypicalCosts
 from addons.exchange import Exchange, exchange_of
+from addons.outgoing import header_map
 from addons.state import State
 
 LOADING_S = 5.0  # it takes a third of a second
@@ -98,7 +99,7 @@ class Router:
 
     def _facts(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request, plan: Plan) -> CallFacts:
         """The model is read from the body only where it may matter."""
-        headers = {name.lower(): value for name, value in flow.request.headers.items()}
+        headers = header_map(flow.request.headers)
         upstream, named = exchange.upstream or "", headers.get(ROUTE_HEADER)
         model = api.model or exchange.record.asked_model
         if named:

@@ -23,6 +23,7 @@ from addons.core.ids import is_ulid
 from addons.core.providers import identify
 from addons.draining import refuse_new
 from addons.exchange import Exchange, Kind, exchange_of, open_exchange
+from addons.outgoing import header_map
 from addons.proxycore.hooks import ORIGIN_FORM
 from addons.state import State
 
@@ -194,7 +195,7 @@ def _halt_if_other(flow: http.HTTPFlow) -> None:
 
 def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """What the client says of itself."""
-    headers = {name.lower(): value for name, value in flow.request.headers.items()}
+    headers = header_map(flow.request.headers)
     record = exchange.record
     record.user_agent = headers.get("user-agent")
     record.client = product_of(record.user_agent)

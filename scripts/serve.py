@@ -27,7 +27,7 @@ except ImportError:  # Windows has no such limit
 LOOP_VARIABLE = "TURNPIKE_LOOP"
 """`asyncio`: the standard library's event loop, also where uvloop would do."""
 
-YOUNG_OBJECTS = 20_000
+YOUNG_OBJECTS = 5_000
 """So many more objects until Python looks for cycles among the youngest (its own choice: 2000). A call makes some hundred that outlive a
 look at it, and nearly all are freed when it ends without the collector's help."""
 

@@ -175,3 +175,14 @@ def test_usage_is_taken_out_of_a_compressed_answer_too(journey: Journey) -> None
     journey.hook("response", flow)
     (record,) = records(journey.state)
     assert record.response.content == packed and ("Content-Encoding", "gzip") in record.response.headers
+
+
+def test_nothing_passes_when_the_row_is_made() -> None:
+    """The proxy stops while a stream goes on: the client is given no more than its row holds. A request body passes on nevertheless."""
+    sink = tap(100)
+    assert sink(b"one") == b"one"
+    sink.close(ends=True)
+    assert sink(b"two") == [] and sink.body.content == b"one"
+    sink = tap(100)
+    sink.close()
+    assert sink(b"two") == b"two"

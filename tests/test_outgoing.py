@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from addons.config import Upstream
 from addons.core.attempt import Request
-from addons.outgoing import apply, asks_usage, plain
+from addons.outgoing import apply, asks_usage, header_map, plain
 from tests.rooms import CHAT, CHAT_BODY, call
 
 
@@ -58,3 +58,10 @@ def test_attempts_leave_nothing_in_each_other() -> None:
 def test_who_is_asked_for_usage(settings: dict[str, Any], host: str, asks: bool) -> None:
     """Where it is known to be taken, and wherever the file says so."""
     assert asks_usage(Upstream(**settings), host) is asks
+
+
+def test_headers_as_a_dictionary() -> None:
+    """As mitmproxy's own `items` gives them, names in lower case."""
+    headers = http.Headers([(b"Host", b"a"), (b"X-One", b"1"), (b"x-one", b"2"), (b"Odd", "é".encode() + b"\xff")])
+    assert header_map(headers) == {name.lower(): value for name, value in headers.items()}
+    assert header_map(headers)["x-one"] == "1, 2"

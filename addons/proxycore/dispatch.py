@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import logging
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -80,7 +80,11 @@ class Table(dict[str, list[Group]]):
         """Is everything still as it was: the chain, the lists below it, and the number of attributes of each add-on?"""
         if chain is not self._chain or not _same(chain, self._tops) or sum(map(len, self._attributes)) != self._size:
             return False
-        return all(_same(_below(addon), below) for addon, below in self._nested)
+        for addon, below in self._nested:  # no generator: this is done for every hook
+            now = getattr(addon, "addons", ())
+            if not _same(now if isinstance(now, list | tuple) else list(now), below):
+                return False
+        return True
 
     def _owners(self, members: list[Any], name: str) -> tuple[Any, ...] | None:
         owners = tuple(a for a in members if id(a) in self._asked or inspect.getattr_static(a, name, _ABSENT) is not _ABSENT)
@@ -267,6 +271,6 @@ def _below(addon: Any) -> list[Any]:
     return list(below)
 
 
-def _same(one: list[Any], other: list[Any]) -> bool:
+def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """The very same objects: add-ons may be equal."""
     return len(one) == len(other) and all(map(operator.is_, one, other))

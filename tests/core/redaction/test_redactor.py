@@ -146,3 +146,32 @@ def test_words_of_the_protocol_are_no_assignment() -> None:
     assert Redactor().headers((("anthropic-beta", betas),), "request.header") == ((("anthropic-beta", betas),), [])
     clean, notes = Redactor().headers((("anthropic-beta", f"{betas},{key}"),), "request.header")
     assert key not in clean[0][1] and betas in clean[0][1] and len(notes) == 1
+
+
+def test_looking_ahead_changes_nothing() -> None:
+    """What is found, masked and noted is the same as without it: plain texts, JSON, streams, wide characters, headers, URLs; twice over."""
+    key = "sk-" + "".join(random.Random(5).choices(string.ascii_letters + string.digits, k=40))
+    own = "own-" + key[5:25]
+    texts = ["", "plain", f"my key is {key}", f"{own}", json.dumps({"api_key": key, "n": 1}), f'data: {{"a": "{key}"}}\n\n', "a\0b\0" + key]
+    texts += [f"https://x.test/?api_key={key}", "broken {", "\ud800", f"password = {key[:20]}"]
+    headers = (("Date", "Fri, 27 Nov 2026 02:20:11 GMT"), ("User-Agent", f"x {key}"), ("X-Custom", own), ("Server", "nginx"), ("Etag", ""))
+    plain, ahead = Redactor([own]), Redactor([own])
+    for _ in range(2):
+        ahead.look_ahead(texts, [headers])
+        assert [ahead.text(text, "w") for text in texts] == [plain.text(text, "w") for text in texts]
+        assert [ahead.url(text, "w") for text in texts] == [plain.url(text, "w") for text in texts]
+        assert ahead.headers(headers, "h") == plain.headers(headers, "h")
+    assert sum(bool(ahead.text(text, "w")[1]) for text in texts) >= 6
+
+
+def test_what_is_clean_for_one_is_not_for_another() -> None:
+    """A text is looked at again for the next client, whose own credential it may hold; what one client's is made of is kept."""
+    redactor, secret = Redactor(), "".join(random.Random(6).choices(string.ascii_lowercase, k=20))
+    text = f"they say {secret} aloud"
+    assert redactor.text(text, "w") == (text, [])
+    knowing = redactor.knowing([secret])
+    knowing.look_ahead([text])
+    assert secret not in knowing.text(text, "w")[0]
+    assert redactor.text(text, "w") == (text, [])
+    assert redactor.knowing([secret]) is knowing
+    assert knowing.knowing(["another-value"]) is not redactor.knowing(["another-value"])
