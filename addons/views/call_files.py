@@ -14,21 +14,20 @@ from addons.storage.reading import read_body, read_messages
 from addons.views.access import missing, read
 from addons.views.curl import body_name
 from addons.views.images import find_image
-from addons.views.said import indent_json
+from addons.views.jsontext import indent_json
 
 
 async def body_file(datasette: Any, request: Any) -> Response:
     """The stored bytes of a body as a download, which no browser runs or shows as a page."""
     call_id, kind = unquote(request.url_vars["call_id"]), request.url_vars["kind"]
+    pretty = request.args.get("form") == "pretty"
     try:
-        body = await read(datasette, request, lambda connection: read_body(connection, call_id, kind))
+        found = await read(datasette, request, lambda connection: stored_content(connection, call_id, kind, pretty))
     except StoreError as error:
         return missing(f"{error}.", 410)
-    if body is None:
+    if found is None:
         return missing(f"No {kind} body is stored of call {call_id!r}.")
-    content, plain = body.content, _is_text(body.content)
-    if plain and request.args.get("form") == "pretty":
-        content = (indent_json(content.decode(), longest=len(content)) or content.decode()).encode("utf-8", "replace")
+    content, plain = found
     headers = {
         "content-disposition": f'attachment; filename="{body_name(call_id, kind)}"',
         "x-content-type-options": "nosniff",
@@ -36,6 +35,21 @@ async def body_file(datasette: Any, request: Any) -> Response:
         "cache-control": "private, no-store",
     }
     return Response(content, headers=headers, content_type="text/plain; charset=utf-8" if plain else "application/octet-stream")
+
+
+def stored_content(connection: sqlite3.Connection, call_id: str, kind: str, pretty: bool) -> tuple[bytes, bool] | None:
+    """(bytes of a body, is it text?), JSON indented if `pretty`; None: none is stored. Raises StoreError.
+
+    Indenting many megabytes takes seconds: this is for a thread.
+    """
+    body = read_body(connection, call_id, kind)
+    if body is None:
+        return None
+    content, plain = body.content, _is_text(body.content)
+    if plain and pretty:
+        text = content.decode()
+        content = (indent_json(text, longest=len(text)) or text).encode()
+    return content, plain
 
 
 async def image_file(datasette: Any, request: Any) -> Response:

@@ -5,7 +5,6 @@ read_facts(connection, call_id) ──► CallFacts ──► context(facts, lin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -19,10 +18,11 @@ from addons.views.call_facts import KINDS, BodyFacts, CallFacts, read_facts
 from addons.views.cells import duration
 from addons.views.conversation_facts import PAGE_CALLS
 from addons.views.curl import Curl, curl_of
-from addons.views.images import find_image, is_shown
+from addons.views.images import find_images, is_shown
+from addons.views.jsontext import indent_json, parse_json
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
-from addons.views.said import SaidMessage, Side, indent_json, say
+from addons.views.said import SaidMessage, Side, say
 from addons.views.shown import Fact, clipped, facts_of, value_of
 from addons.views.timing import timing_of
 
@@ -136,19 +136,25 @@ def _original(facts: CallFacts, links: Links) -> dict[str, Any] | None:
 def _image_source(facts: CallFacts, links: Links) -> Any:
     """Addresses of images that can be shown. In a body that is at hand they are looked for first: nothing is linked that is not there."""
     call_id = str(facts.row["id"])
-    sides = {"request": facts.asked, "response": facts.answered}
+    there = {"request": _images_there(facts, "request", facts.asked), "response": _images_there(facts, "response", facts.answered)}
 
     def source(side: Side, number: int, part: Part) -> str | None:
-        body = facts.bodies.get(side)
-        if body is None or body.problem or body.truncated or not is_shown(part):
+        body, known = facts.bodies.get(side), there[side]
+        if body is None or body.problem or body.truncated or not is_shown(part) or not (known is None or known[number]):
             return None
-        if body.content is not None:
-            parts = [each for message in sides[side] for each in message.parts if each.kind == "image"]
-            if find_image(body.content, header(body.headers, "content-type"), parts, number) is None:
-                return None
         return links.image(call_id, side, number)
 
     return source
+
+
+def _images_there(facts: CallFacts, side: Side, messages: Sequence[Message]) -> list[bool] | None:
+    """Which of the images of a side are in its body; None where the body is not at hand."""
+    body = facts.bodies.get(side)
+    if body is None or body.content is None:
+        return None
+    parts = [part for message in messages for part in message.parts if part.kind == "image"]
+    found = find_images(body.content, header(body.headers, "content-type"), parts)
+    return [image is not None and image.decoded() is not None for image in found]
 
 
 def _omitted(asked: Sequence[Message]) -> range:
@@ -178,7 +184,7 @@ def read_decision(decision: object) -> dict[str, Any] | None:
     if not isinstance(decision, str) or not decision:
         return None
     try:
-        listed = json.loads(decision)
+        listed = parse_json(decision)
     except (ValueError, RecursionError):  # shown as it is
         return {"raw": clipped(decision, ERROR_CHARACTERS)}
     if not isinstance(listed, list) or not all(isinstance(candidate, dict) for candidate in listed):

@@ -9,7 +9,6 @@ The exact value is in the cell's title. Everything that comes out of a capture i
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from math import isfinite
@@ -17,6 +16,7 @@ from math import isfinite
 from markupsafe import Markup
 
 from addons.core.ids import is_ulid
+from addons.views.jsontext import indent_json
 from addons.views.links import Links
 
 SHORT_ID = 8  # of a ULID's 26 characters the last ones differ between calls of one moment
@@ -89,12 +89,10 @@ def folded_json(value: object) -> Markup | None:
     """JSON, indented, folded under its first characters. None for what is not JSON, or is very long."""
     if not isinstance(value, str) or len(value) > JSON_MAX:
         return None
-    try:
-        indented = json.dumps(json.loads(value), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):  # shown as the text that it is
+    indented = indent_json(value)
+    if indented is None:  # shown as the text that it is
         return None
-    text = indented.encode("utf-8", "replace").decode()  # JSON's escapes can name half a surrogate pair, a page cannot
-    return Markup('<details class="json"><summary>{}</summary><pre>{}</pre></details>').format(_clip(value, JSON_PREVIEW), text)
+    return Markup('<details class="json"><summary>{}</summary><pre>{}</pre></details>').format(_clip(value, JSON_PREVIEW), indented)
 
 
 def excerpt(value: object) -> Markup | None:

@@ -15,6 +15,7 @@ from typing import Any
 from addons.core.call import Message, Part
 from addons.views.cells import duration, money, size
 from addons.views.difference import Budget, Piece, compare, matches
+from addons.views.jsontext import indent_json
 
 Call = Mapping[str, Any]
 
@@ -261,10 +262,8 @@ def _name(part: Part) -> str:
 
 def arguments(part: Part) -> str:
     """The arguments of a tool call, a line for each field: so the order and the blanks of the JSON do not count."""
-    try:
-        return json.dumps(json.loads(part.text or "{}"), indent=1, ensure_ascii=False, sort_keys=True)
-    except (ValueError, RecursionError):  # cut off, or no JSON: as it came
-        return part.text or ""
+    given = part.text or "{}"
+    return indent_json(given, longest=len(given), indent=1, sort_keys=True) or part.text or ""
 
 
 def text_of(message: Message, *, calls: bool = True) -> str:

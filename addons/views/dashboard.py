@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from datasette.utils.asgi import Response
 
-from addons.views.access import DATABASE, page, read
+from addons.views.access import CALLS, DATABASE, page, read
 from addons.views.dashboard_words import Numbers, figures, local_time
 from addons.views.figures import Memory, call_ids
 from addons.views.figures import read as read_figures
@@ -79,7 +79,7 @@ async def _look(datasette: Any, request: Any, query: Query, seen: str = "") -> F
         numbers = Numbers.of(reading)
         return numbers, call_ids(connection, [point.rowid for point in numbers.points])
 
-    return await read(datasette, request, work)
+    return await read(datasette, request, work, CALLS)
 
 
 def _frame(datasette: Any, query: Query, problems: Sequence[Problem]) -> dict[str, Any]:

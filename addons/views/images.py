@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,10 @@ class Image:
     encoded: str
     size: int
 
+    def decoded(self) -> tuple[bytes, str] | None:
+        """(bytes, media type); None for what is no image of an allowed type."""
+        return decode_image(self.encoded)
+
 
 def is_shown(part: Part) -> bool:
     """Is there an image of a kind that is shown, as far as its part tells?"""
@@ -45,19 +50,29 @@ def is_shown(part: Part) -> bool:
     return part.kind == "image" and bool(data.get("bytes")) and (declared is None or str(declared).lower() in {*MEDIA_TYPES, "image/jpg"})
 
 
-def find_image(content: bytes, content_type: str | None, parts: Sequence[Part], number: int) -> tuple[bytes, str] | None:
-    """(bytes, media type) of the image that is `parts[number]`, all of them the images of this body in order. None: it is not there.
+def find_images(content: bytes, content_type: str | None, parts: Sequence[Part]) -> list[Image | None]:
+    """The images that are `parts`, all of them the image parts of this body in order; None for one that is not there. Reads the body once.
 
     The order of a body is mostly that of its messages, but a dialect may have its own: images are told apart by their length too.
     """
-    if not 0 <= number < len(parts):
-        return None
-    wanted = _bytes_of(parts[number])
-    before = sum(_bytes_of(part) == wanted for part in parts[:number])
-    same = [image for image in _all(content, content_type) if image.size == wanted]
-    if not same:
-        return None
-    return decode_image(same[min(before, len(same) - 1)].encoded)
+    if not parts:
+        return []
+    by_size: dict[object, list[Image]] = {}
+    for image in _all(content, content_type):
+        by_size.setdefault(image.size, []).append(image)
+    taken: Counter[object] = Counter()
+    found = []
+    for part in parts:
+        same, number = by_size.get(_bytes_of(part), []), taken[_bytes_of(part)]
+        taken[_bytes_of(part)] += 1
+        found.append(same[min(number, len(same) - 1)] if same else None)
+    return found
+
+
+def find_image(content: bytes, content_type: str | None, parts: Sequence[Part], number: int) -> tuple[bytes, str] | None:
+    """(bytes, media type) of the image that is `parts[number]`; None: it is not there, or of a kind that is not shown."""
+    image = find_images(content, content_type, parts)[number] if 0 <= number < len(parts) else None
+    return image.decoded() if image else None
 
 
 def decode_image(encoded: str) -> tuple[bytes, str] | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from addons.core.decoders import NDJSONDecoder, SSEDecoder
 from addons.core.eventstream import EventStreamDecoder
-from addons.views.said import first_line, indent_json
+from addons.views.jsontext import indent_json
+from addons.views.said import first_line
 
 SHOWN_EVENTS = 300
 SSE, NDJSON, FRAMES = (

@@ -8,7 +8,6 @@ is HTML; whoever shows it escapes it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from addons.core.call import Message, Part
 from addons.views.cells import size
+from addons.views.jsontext import indent_json
 from addons.views.shown import clipped
 
 Side = Literal["request", "response"]
@@ -34,7 +34,6 @@ FOLDED_CHARACTERS = 1500
 FOLDED_AT = {"system": 400, "tool": 400}
 """Others are folded sooner: people look for what was asked and answered."""
 
-JSON_CHARACTERS = 200_000  # longer JSON stays as it came
 PREVIEW_CHARACTERS = 120
 MEDIA = ("image", "audio", "file")
 KIND_NAMES = {"tool_call": "tool call", "tool_result": "result"}
@@ -189,16 +188,6 @@ def _readable(part: Part) -> tuple[str, bool]:
         return text, False
     indented = indent_json(text)
     return (text, False) if indented is None else (indented, True)
-
-
-def indent_json(text: str, longest: int = JSON_CHARACTERS) -> str | None:
-    """JSON objects and lists, indented; None for all else, and for what is very long."""
-    if len(text) > longest or text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):  # shown as the text that it is
-        return None
 
 
 def _title(part: Part, data: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from addons.core.captured import header
 from addons.core.conversations import end_after
 from addons.storage.reading import KINDS
 from addons.views.cells import duration, money
-from addons.views.images import find_image
+from addons.views.images import Image, find_images
 from addons.views.said import SaidMessage, say
 from scripts.exporting.captures import Brought, Captures
 
@@ -145,12 +144,12 @@ def _images(call: StoredCall, messages: list[Message], wanted: set[int]) -> dict
     parts = {
         kind: [part for message, of in zip(messages, kinds, strict=True) if of == kind for part in _of_images(message)] for kind in KINDS
     }
-    numbers = {kind: count() for kind in KINDS}
+    images = {kind: iter(_found(bodies.get(kind), parts[kind])) for kind in KINDS}
     found = {}
     for place, (message, kind) in enumerate(zip(messages, kinds, strict=True)):
-        turns = [next(numbers[kind]) for _ in _of_images(message)]
+        of_message = [next(images[kind]) for _ in _of_images(message)]
         if place in wanted:
-            found[place] = tuple(_data_url(bodies.get(kind), parts[kind], number) for number in turns)
+            found[place] = tuple(_data_url(image) for image in of_message)
     return found
 
 
@@ -158,8 +157,12 @@ def _of_images(message: Message) -> Iterator[Part]:
     return (part for part in message.parts if part.kind == "image")
 
 
-def _data_url(body: StoredBody | None, parts: list[Part], number: int) -> str | None:
-    found = find_image(body.content, header(body.headers, "content-type"), parts, number) if body else None
+def _found(body: StoredBody | None, parts: list[Part]) -> list[Image | None]:
+    return find_images(body.content, header(body.headers, "content-type"), parts) if body else [None] * len(parts)
+
+
+def _data_url(image: Image | None) -> str | None:
+    found = image.decoded() if image else None
     return f"data:{found[1]};base64,{base64.b64encode(found[0]).decode()}" if found else None
 
 

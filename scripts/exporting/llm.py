@@ -30,7 +30,7 @@ from addons.core.captured import header
 from addons.core.digest import REMINDER
 from addons.core.jsonvalues import dig, obj, objects, parse, text
 from addons.storage.migrations import statements
-from addons.views.images import find_image
+from addons.views.images import find_images
 from scripts.exporting.captures import Captures
 from scripts.exporting.jsonl import json_bytes
 from scripts.exporting.llm_schema import MIGRATIONS, STATEMENTS
@@ -130,9 +130,10 @@ class Log:
         message = last_of_user(new_of(asked))
         wanted = [part for part in message.parts if part.kind == "image"] if message else []
         first = next((number for number, part in enumerate(parts) if wanted and part is wanted[0]), 0)
+        images = find_images(body.content, header(body.headers, "content-type"), parts) if body and wanted else [None] * len(parts)
         for order, part in enumerate(wanted):
-            found = find_image(body.content, header(body.headers, "content-type"), parts, first + order) if body else None
-            if row := attachment_row(part, found):
+            image = images[first + order]
+            if row := attachment_row(part, image.decoded() if image else None):
                 self._insert("attachments", row)
                 self._insert("prompt_attachments", {"response_id": response_id, "attachment_id": row["id"], "order": order})
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from addons.core.call import AttemptRecord, Message, Part, RedactionNote, SqlValue, StoredBody, StoredCall
+from addons.core.call import AttemptRecord, Message, Part, PartKind, RedactionNote, SqlValue, StoredBody, StoredCall
 from addons.storage.store import Store
 from tests.views.samples import HOSTILE, call_id
 
@@ -150,19 +150,19 @@ def pictures() -> StoredCall:
 def hostile() -> StoredCall:
     """Hostile text in every column and everything beside them that holds text."""
     evil = f"{HOSTILE}{HOSTILE_ATTRIBUTE}\u202e\x00\x1b[31m"
+    half = f"{evil}\ud83d"  # of a surrogate pair: JSON may hold it, UTF-8 may not
     plain = call(120, 3000, [], [])
     row = {name: evil if isinstance(value, str) and name not in ("id", "started_at") else value for name, value in plain.row.items()}
     more = {name: evil for name in ("project", "tag", "user_agent", "route", "error_type", "error", "finish_reason", "prompt", "response")}
-    parts = tuple(
-        Part(kind, evil, {"id": evil, "name": evil, "type": evil, "media_type": evil, "url": f"javascript:{evil}"})
-        for kind in ("text", "reasoning", "tool_call", "tool_result", "image", "audio", "file", "refusal", "other")
-    )
-    events = f"event: {evil}\ndata: {evil}\n\n".replace("\x00", "").encode()
+    kinds: tuple[PartKind, ...] = ("text", "reasoning", "tool_call", "tool_result", "image", "audio", "file", "refusal", "other")
+    data = {"id": half, "name": half, "type": half, "media_type": half, "url": f"javascript:{half}"}
+    parts = (*(Part(kind, evil, data) for kind in kinds), tool_call("odd", half, json.dumps({"of": half})))
+    events = f"event: {evil}\ndata: {json.dumps([half])}\n\n".replace("\x00", "").encode()
     return StoredCall(
-        row=row | more | {"decision": json.dumps([{"upstream": evil, "model": evil, "passed_over": evil, "unknown": [evil], evil: evil}])},
+        row=row | more | {"decision": json.dumps([{"upstream": half, "model": half, "passed_over": half, "unknown": [half], half: half}])},
         attempts=(AttemptRecord(1, evil, evil, evil, evil, 500, evil, 1.0, 2.0),),  # type: ignore[arg-type] # what a damaged row may hold
         bodies=(
-            body("request", json.dumps({evil: evil}).encode(), headers=((evil, evil), ("X-Odd`$(id)`", evil))),
+            body("request", json.dumps({half: half}).encode(), headers=((evil, evil), ("X-Odd`$(id)`", evil))),
             body("response", events, "text/event-stream", encoding=evil),
         ),
         messages=(Message(evil, parts), Message("assistant", parts)),

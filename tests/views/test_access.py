@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from datasette.utils import parse_metadata
 from datasette.utils.asgi import Forbidden, NotFound
 
 from addons.views.access import DATABASE, may_see, read
@@ -79,3 +81,27 @@ async def test_who_may_not(captures: Path, tmp_path: Path) -> None:
         assert await read(datasette, SimpleNamespace(actor={"id": "root"}), count) == CALLS
     finally:
         close(datasette)
+
+
+@pytest.mark.parametrize(
+    ("table", "seen"), [("calls", (False, False)), ("bodies", (True, False)), ("parts", (True, False)), ("segments", (True, True))]
+)
+async def test_tables_that_a_visitor_may_not_see(captures: Path, tmp_path: Path, table: str, seen: tuple[bool, bool]) -> None:
+    """Pages show no more than Datasette's own: the dashboard needs `calls`, the others what was said too."""
+    told = dict(parse_metadata(METADATA.read_text(encoding="utf-8")))
+    told["databases"][DATABASE].setdefault("tables", {}).setdefault(table, {})["allow"] = {"id": "root"}
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text(json.dumps(told), encoding="utf-8")
+    datasette = make_datasette(captures, metadata)
+    try:
+        assert (await may_see(datasette, None), await may_read(datasette, VISITOR)) == seen
+        assert await may_see(datasette, {"id": "root"}) and await may_read(datasette, SimpleNamespace(actor={"id": "root"}))
+    finally:
+        close(datasette)
+
+
+async def may_read(datasette: Any, visitor: Any) -> bool:
+    try:
+        return await read(datasette, visitor, count) == CALLS
+    except Forbidden:
+        return False

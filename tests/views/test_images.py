@@ -8,7 +8,8 @@ from base64 import b64encode
 import pytest
 
 from addons.core.call import Part
-from addons.views.images import decode_image, find_image, is_shown
+from addons.views import images
+from addons.views.images import decode_image, find_image, find_images, is_shown
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
@@ -63,6 +64,16 @@ def test_what_is_no_base64_is_no_image() -> None:
 def test_images_are_found_in_every_dialect(body: object) -> None:
     """By what they are."""
     assert find_image(json.dumps(body).encode(), "application/json", [image(len(PNG))], 0) == (PNG, "image/png")
+
+
+def test_a_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many images are in it."""
+    read: list[bytes] = []
+    monkeypatch.setattr(images, "parse", lambda payload: read.append(payload) or json.loads(payload))
+    content = json.dumps([encoded(PNG)] * 40).encode()
+    assert [found and found.size for found in find_images(content, None, [image(len(PNG))] * 40)] == [len(PNG)] * 40
+    assert len(read) == 1
+    assert find_images(content, None, []) == []
 
 
 def test_several_are_told_apart() -> None:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from addons.core.call import Message, Part
 from addons.views import said
-from addons.views.said import SaidMessage, first_line, indent_json, is_web_address, say
+from addons.views.said import SaidMessage, first_line, is_web_address, say
 from tests.views.samples import HOSTILE
 
 TEMPLATES = Path(said.__file__).parent / "templates"
@@ -130,12 +130,6 @@ def test_what_tools_take_and_give_is_indented() -> None:
     shown = say([Message("assistant", (call("a", arguments='{"a":[1,"東京"]}'), call("b", arguments="{broken"), call("c", arguments="3")))])
     assert [part.text for part in shown[0].parts] == ['{\n  "a": [\n    1,\n    "東京"\n  ]\n}', "{broken", "3"]
     assert [part.is_json for part in shown[0].parts] == [True, False, False]
-
-
-@pytest.mark.parametrize("text", ["[" * 100_000, "{}" + " " * 300_000, "nothing", ""])
-def test_what_is_no_json_or_too_long_is_left(text: str) -> None:
-    """Without an error, however deep."""
-    assert indent_json(text) is None
 
 
 def test_images_have_a_size_and_a_source() -> None:
