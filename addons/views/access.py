@@ -24,7 +24,8 @@ async def read[T](datasette: Any, request: Any, work: Callable[[Connection], T],
     """What `work` gives for a read-only connection, in a thread of Datasette's own and within `sql_time_limit_ms`.
 
     `tables`: those that `work` reads and that a visitor may be kept from (`view-table`). Raises NotFound where no captures are
-    served, Forbidden where this visitor may not see them, and what `work` raises (sqlite3.OperationalError `interrupted` when it took too long).
+    served, Forbidden where this visitor may not see them, and what `work` raises
+    (sqlite3.OperationalError `interrupted` when it took too long).
     """
     if DATABASE not in datasette.databases:
         raise NotFound(f"no captures are served here: there is no database named {DATABASE}")

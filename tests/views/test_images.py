@@ -69,7 +69,12 @@ def test_images_are_found_in_every_dialect(body: object) -> None:
 def test_a_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many images are in it."""
     read: list[bytes] = []
-    monkeypatch.setattr(images, "parse", lambda payload: read.append(payload) or json.loads(payload))
+
+    def parse(payload: bytes) -> object:
+        read.append(payload)
+        return json.loads(payload)
+
+    monkeypatch.setattr(images, "parse", parse)
     content = json.dumps([encoded(PNG)] * 40).encode()
     assert [found and found.size for found in find_images(content, None, [image(len(PNG))] * 40)] == [len(PNG)] * 40
     assert len(read) == 1
