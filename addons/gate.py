@@ -10,7 +10,7 @@ from mitmproxy import connection, http
 from mitmproxy.proxy import server_hooks
 
 from addons.answers import refuse
-from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine
+from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine, session_of
 from addons.draining import refuse_new
 from addons.exchange import exchange_of
 from addons.outgoing import header_map
@@ -94,6 +94,8 @@ class Gate:
         # A page may also be shown by a browser that uses us as its proxy: its calls pass, but on its own credential.
         exchange.may_use_keys = local_peer and not foreign
         if not local_peer:
+            if exchange.record.replay_of:
+                exchange.record.session = session_of(headers)
             exchange.record.replay_of = None
 
     def _is_loop(self, client: connection.Client) -> bool:

@@ -209,3 +209,4 @@ def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
     replayed = headers.get("x-turnpike-replay", "")
     if is_ulid(replayed):
         record.replay_of = replayed  # the Gate takes it off what is not from loopback
+        record.session = headers.get("x-turnpike-session") or record.id  # not in the original's, whose headers and messages it repeats

@@ -36,18 +36,24 @@ def command(*, config: Path | None, database: Path | None, host: str, port: int,
     if password is None and not (host == "localhost" or is_loopback(host)):
         raise click.ClickException(f"{host} is not loopback, and the captures hold whole conversations: set {PASSWORD}, or use 127.0.0.1")
     path = (database or load_config(config).capture.database).absolute()
+    is_new = not path.exists()
+    if is_new and database:
+        raise click.ClickException(f"there is no database {path}")
     from addons.views.serving import CannotServe, open_captures, serve  # noqa: PLC0415 # most of a second, which help need not wait for
 
-    is_new = not path.exists()
-    try:
-        datasette = open_captures(path)
-    except CannotServe as error:
-        raise click.ClickException(str(error)) from error
-    if is_new:
-        click.echo(f"there was no {path} yet: it was created, empty", err=True)
-    with listen(host, port) as listener:
-        url = f"http://{bracketed(UNSPECIFIED.get(host, host))}:{listener.getsockname()[1]}/"
+    with listen(host, port) as listener:  # before the configured database is made where there is none yet
+        try:
+            datasette = open_captures(path, config.absolute() if config else None)
+        except CannotServe as error:
+            raise click.ClickException(str(error)) from error
+        if is_new:
+            click.echo(f"there was no {path} yet: it was created, empty", err=True)
+        number = listener.getsockname()[1]
+        url = f"http://{bracketed(UNSPECIFIED.get(host, host))}:{number}/"
         click.echo(f"{path.name} is at {url}-/llm (every call: {url}turnpike/traffic, all tables and queries: {url})")
+        if password is not None:
+            elsewhere = f"from other machines http://<this machine's address>:{number}/-/llm; " if host in UNSPECIFIED else ""
+            click.echo(f"{elsewhere}the password is that of {PASSWORD}, the user name may be anything")
         if open_browser and not webbrowser.open(f"{url}-/llm"):
             click.echo("no browser could be opened; open the address yourself", err=True)
         serve(datasette, listener, names=(host,), password=password)

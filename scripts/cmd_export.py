@@ -95,6 +95,8 @@ def command(
         target.check()
         now = datetime.now(UTC)
         chosen = Selection(moment(since, now) if since else None, moment(until, now) if until else None, conversation, where)
+        if chosen.since_ms is not None and chosen.until_ms is not None and chosen.since_ms >= chosen.until_ms:
+            raise BadSelection(f"--since {since} is not before --until {until}")
         with closing(open_reader(source)) as choosing, closing(open_reader(source)) as reading:
             whole = Export(choosing, reading, stored_redactor(settings), chosen).run(form, target)
     except (BadSelection, BadTarget, StoreError, RuleError) as error:

@@ -43,7 +43,7 @@ def command(*, config: Path | None, database: Path | None, remove: bool, ids: tu
             with closing(Store(path)) as store:
                 for call_id in ids:
                     if not store.set_pinned(call_id, not remove):  # it went between the look and now
-                        raise click.ClickException(f"there is no call {call_id} any more")
+                        raise click.ClickException(f"there is no call {call_id}")
                     click.echo(f"{call_id} is {'no longer pinned' if remove else 'pinned'}")
     except (StoreError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error

@@ -249,6 +249,16 @@ def test_what_the_client_says_of_itself_is_kept(journey: Journey) -> None:
     assert (record.session, record.tag, record.replay_of, record.api) == ("s1", "nightly", replayed, "openai.chat")
 
 
+def test_a_replay_is_a_conversation_of_its_own(journey: Journey) -> None:
+    """Although it has the session headers of the original; one of ours names another."""
+    replayed = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    for own, session in (({}, None), ({"X-Turnpike-Session": "s1"}, "s1")):
+        flow = call(headers={"session-id": "codex", "X-Turnpike-Replay": replayed, **own})
+        journey.hook("requestheaders", flow)
+        record = exchange(flow).record
+        assert record.session == (session or record.id)
+
+
 def test_only_a_call_id_is_a_replay(journey: Journey) -> None:
     """Anything else in X-Turnpike-Replay is not kept."""
     flow = call(headers={"X-Turnpike-Replay": "not an id"})

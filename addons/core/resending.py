@@ -13,7 +13,7 @@ CONNECTION_HEADERS = frozenset(
         "host", "content-length", "accept-encoding",  # made anew
         "content-encoding",  # bodies are stored decoded
         "origin", "referer",  # a page's: the proxy refuses those of other origins
-        "x-upstream-name", "x-turnpike-replay",  # said anew
+        "x-upstream-name", "x-turnpike-replay", "x-turnpike-session",  # said anew
     }
 )  # fmt: skip
 CONNECTION_PREFIXES = ("proxy-", "sec-fetch-", "sec-websocket-", ":")

@@ -64,13 +64,17 @@ def _failure(error: Exception) -> type[StoreError]:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A read-only connection for one thread. Raises StoreError when there is no such database."""
+    """A read-only connection for one thread. Raises StoreError when there is no such database, or it is another program's."""
+    if not path.exists():
+        raise StoreError(f"there is no database {path}")
     try:
         connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
         with ExitStack() as on_error:
             on_error.callback(connection.close)
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            check_ours(connection)
             on_error.pop_all()
+    except ForeignDatabase as error:
+        raise StoreError(f"{path} is no database of captures: {error}") from error
     except sqlite3.Error as error:
         raise StoreError(f"cannot read the database {path}: {error}") from error
     return connection

@@ -14,7 +14,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from addons.storage import m001_tables, m002_views, m003_redacted, m004_dashboard, m005_retention, m006_llm, s001_cooldowns, s002_sharing
+from addons.storage import (
+    m001_tables,
+    m002_views,
+    m003_redacted,
+    m004_dashboard,
+    m005_retention,
+    m006_llm,
+    m007_failed,
+    s001_cooldowns,
+    s002_sharing,
+)
 
 MIGRATIONS: tuple[str, ...] = (
     m001_tables.STATEMENTS,
@@ -23,6 +33,7 @@ MIGRATIONS: tuple[str, ...] = (
     m004_dashboard.STATEMENTS,
     m005_retention.STATEMENTS,
     m006_llm.STATEMENTS,
+    m007_failed.STATEMENTS,
 )
 STATE_MIGRATIONS: tuple[str, ...] = (s001_cooldowns.STATEMENTS, s002_sharing.STATEMENTS)
 

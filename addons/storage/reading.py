@@ -32,9 +32,9 @@ WHERE c.call_id = ? ORDER BY c.position
 _MESSAGE = "SELECT m.role, p.kind, p.text, p.data FROM messages m LEFT JOIN parts p ON p.message_id = m.id WHERE m.id = ? ORDER BY p.n"
 
 ATTEMPT_COLUMNS = tuple(column.name for column in fields(AttemptRecord))
-_ATTEMPTS = f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n"
+ATTEMPTS = f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n"
 _NOTES = 'SELECT rule, "where", action FROM redactions WHERE call_id = ? ORDER BY rowid'
-_TIMINGS = "SELECT deltas_ms FROM stream_timings WHERE call_id = ?"
+TIMINGS = "SELECT deltas_ms FROM stream_timings WHERE call_id = ?"
 
 
 def read_call(connection: sqlite3.Connection, call_id: str) -> dict[str, SqlValue] | None:
@@ -116,10 +116,10 @@ def read_stored(connection: sqlite3.Connection, call_id: str) -> StoredCall | No
     if row is None:
         return None
     asked, answered = read_messages(connection, call_id)
-    timings = connection.execute(_TIMINGS, (call_id,)).fetchone()
+    timings = connection.execute(TIMINGS, (call_id,)).fetchone()
     return StoredCall(
         row,
-        attempts=tuple(AttemptRecord(*found) for found in connection.execute(_ATTEMPTS, (call_id,))),
+        attempts=tuple(AttemptRecord(*found) for found in connection.execute(ATTEMPTS, (call_id,))),
         bodies=tuple(body for kind in KINDS if (body := read_body(connection, call_id, kind))),
         messages=(*asked, *answered),
         answers=len(answered),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
@@ -51,11 +51,16 @@ async def may_see(datasette: Any, actor: Any) -> bool:
     return True
 
 
-async def page(datasette: Any, request: Any, template: str, context: Mapping[str, Any]) -> Response:
+async def page(datasette: Any, request: Any, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
     """An HTML page of ours: `templates/llm/<template>` around these values. What has no UTF-8 form (half a surrogate pair, out of the
     JSON of a message) is sent as "?"."""
     html = await datasette.render_template(f"llm/{template}", {"database": DATABASE, **context}, request=request)
-    return Response.html(sql_text(html))
+    return Response.html(sql_text(html), status=status)
+
+
+async def absent(datasette: Any, request: Any, title: str, told: str, found: Iterable[tuple[str, str]] = ()) -> Response:
+    """404 as a page with the way to the others, and with addresses (href, label) of what may have been meant."""
+    return await page(datasette, request, "absent.html", {"title": title, "told": told, "found": list(found)}, 404)
 
 
 def missing(text: str, status: int = 404) -> Response:

@@ -12,17 +12,14 @@ from typing import Any
 
 from addons.core.call import Message
 from addons.storage.database import StoreError
-from addons.storage.reading import read_body, read_call, read_messages
+from addons.storage.reading import ATTEMPTS, KINDS, TIMINGS, read_body, read_call, read_messages
 
-KINDS = ("request", "response")
 INLINE_BYTES = 200_000
 """A longer body is a download: twice (as it was, and indented) it would make the page slow."""
 
 MAX_REPLAYS = 50
 
-_ATTEMPTS = "SELECT n, upstream, host, model, key_hint, status, failure, wait_ms, duration_ms FROM attempts WHERE call_id = ? ORDER BY n"
 _REDACTIONS = 'SELECT rule, "where", action, count(*) FROM redactions WHERE call_id = ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3'
-_TIMINGS = "SELECT deltas_ms FROM stream_timings WHERE call_id = ?"
 _BODY = """
 SELECT b.headers, b.encoding, b.size, b.truncated, b.redacted,
        (SELECT sum(s.size) FROM json_each(b.segments) AS listed LEFT JOIN segments AS s ON s.id = listed.value)
@@ -88,10 +85,10 @@ def read_facts(connection: sqlite3.Connection, call_id: str) -> CallFacts | None
     at = connection.execute("SELECT rowid FROM calls WHERE id = ?", (call_id,)).fetchone()[0]
     where = {"ts": row["ts_ms"], "at": at, "conversation": row["conversation_id"]}
     calls, before = connection.execute(_PLACE, where).fetchone()
-    timings = connection.execute(_TIMINGS, (call_id,)).fetchone()
+    timings = connection.execute(TIMINGS, (call_id,)).fetchone()
     facts = CallFacts(
         row=row,
-        attempts=_dicts(connection.execute(_ATTEMPTS, (call_id,))),
+        attempts=_dicts(connection.execute(ATTEMPTS, (call_id,))),
         redactions=[tuple(found) for found in connection.execute(_REDACTIONS, (call_id,))],
         deltas_ms=_numbers(timings[0] if timings else None),
         bodies={kind: body for kind in KINDS if (body := _read_body(connection, call_id, kind)) is not None},

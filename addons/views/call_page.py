@@ -5,6 +5,7 @@ read_facts(connection, call_id) ──► CallFacts ──► context(facts, lin
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -13,20 +14,23 @@ from datasette.utils.asgi import Response
 
 from addons.core.call import Message, Part
 from addons.core.captured import header
-from addons.views.access import missing, page, read
-from addons.views.call_facts import KINDS, BodyFacts, CallFacts, read_facts
+from addons.storage.reading import KINDS
+from addons.storage.shortids import calls_ending
+from addons.views.access import DATABASE, absent, page, read
+from addons.views.call_facts import BodyFacts, CallFacts, read_facts
 from addons.views.cells import duration
 from addons.views.conversation_facts import PAGE_CALLS
-from addons.views.curl import Curl, curl_of
+from addons.views.curl import Curl, curl_of, quote
 from addons.views.images import find_images, is_shown
 from addons.views.jsontext import indent_json, parse_json
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
 from addons.views.said import SaidMessage, Side, say
-from addons.views.shown import Fact, clipped, facts_of, value_of
+from addons.views.shown import Fact, clipped, facts_of, value_of, when
 from addons.views.timing import timing_of
 
 ERROR_CHARACTERS = 20_000
+CLIP = 60  # of what was given as an id
 SHOWN_MESSAGES = 200
 """Of a longer history the beginning is left out, unless it is asked for by `?messages=all`."""
 
@@ -34,16 +38,39 @@ SHOWN_MESSAGES = 200
 async def call_page(datasette: Any, request: Any) -> Response:
     """The page; 404 for a call that is not (or no longer) there."""
     call_id = unquote(request.url_vars["call_id"])
-    facts = await read(datasette, request, lambda connection: read_facts(connection, call_id))
-    if facts is None:
-        why = "It may have been pruned (capture.keep), or not be stored yet: a call is stored when it ends."
-        return missing(f"There is no call {call_id!r} here. {why}")
     links = Links(datasette.urls.path)
-    return await page(datasette, request, "call.html", context(facts, links, all_messages=request.args.get("messages") == "all"))
+
+    def look(connection: sqlite3.Connection) -> CallFacts | Sequence[str]:
+        return read_facts(connection, call_id) or calls_ending(connection, call_id)
+
+    facts = await read(datasette, request, look)
+    if not isinstance(facts, CallFacts):
+        return await _meant(datasette, request, call_id, [links.call(found) for found in facts], facts)
+    return await page(
+        datasette, request, "call.html", context(facts, links, all_messages=request.args.get("messages") == "all", where=_where(datasette))
+    )
 
 
-def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> dict[str, Any]:
-    """The template's values."""
+async def _meant(datasette: Any, request: Any, call_id: str, addresses: Sequence[str], ids: Sequence[str]) -> Response:
+    """The way to the call whose id ends so, the choice of several, or that there is none."""
+    if len(ids) == 1:
+        query = f"?{request.query_string}" if request.query_string else ""
+        return Response.redirect(f"{addresses[0]}{query}")
+    short = call_id if len(call_id) <= CLIP else f"{call_id[:CLIP]}…"
+    why = "It may have been pruned (capture.keep), or not be stored yet: a call is stored when it ends."
+    told = f"Several calls end with {short!r}." if ids else f"There is no call {short!r} here. {why}"
+    return await absent(datasette, request, "Which call?" if ids else "No such call", told, zip(addresses, ids, strict=True))
+
+
+def _where(datasette: Any) -> str:
+    """Options of a command that is to use what is looked at here."""
+    captures = datasette.get_database(DATABASE)
+    named = (("--config", getattr(captures, "config", None)), ("--database", captures.path))
+    return " ".join(f"{option} {quote(str(path))}" for option, path in named if path)
+
+
+def context(facts: CallFacts, links: Links, *, all_messages: bool = False, where: str = "") -> dict[str, Any]:
+    """The template's values. `where`: options of commands."""
     row = facts.row
     call_id = str(row["id"])
     omit = range(0) if all_messages else _omitted(facts.asked)
@@ -65,6 +92,7 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
         "omitted": len(omit),
         "bodies": [_body_section(facts, kind, links) for kind in KINDS],
         "curl": _curl(row, request),
+        "replay_command": " ".join(("turnpike replay", *([where] if where else []), quote(call_id))),
         "body_link": links.body(call_id, "request") if request and not request.problem else None,
         "altered": bool(request and (request.redacted or request.truncated)),
         "around": {name: links.call(found) for name, found in facts.around.items() if found},
@@ -77,6 +105,7 @@ def context(facts: CallFacts, links: Links, *, all_messages: bool = False) -> di
         "all_link": f"{links.call(call_id)}?messages=all#messages",
         "error": clipped(row.get("error"), ERROR_CHARACTERS),
         "duration": duration,
+        "when": when,
     }
 
 

@@ -29,7 +29,7 @@ CALL_COLUMNS = frozenset({"id", "call_id"})
 OUTCOME_COLUMNS = frozenset({"outcome", "original_outcome"})
 JSON_COLUMNS = frozenset({"decision", "headers", "data", "deltas_ms", "segments"})
 TEXT_COLUMNS = frozenset({"prompt", "response", "original_response", "first_prompt", "last_response", "error"})
-_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})")
+TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})")
 
 
 def render(value: object, column: str, *, links: Links, row_id: object = None) -> Markup | None:
@@ -104,7 +104,7 @@ def excerpt(value: object) -> Markup | None:
 
 def moment(value: str) -> Markup | None:
     """ISO 8601 UTC to the second. None for any other text."""
-    found = _TIME.match(value)
+    found = TIME.match(value)
     return found and Markup('<time datetime="{0}" title="{0} (UTC)">{1} {2}</time>').format(value, *found.groups())
 
 
@@ -132,7 +132,7 @@ def money(usd: float) -> str:
     if amount >= 1 or amount == 0:
         return f"{sign}${amount:,.2f}"
     digits = 4 if amount >= 0.01 else 6
-    return f"{sign}${amount:.{digits}f}" if amount >= 0.000_001 else f"{sign}${amount:.1e}"
+    return f"{sign}${amount:.{digits}f}" if amount >= 0.000_001 else f"{sign}<$0.000001"
 
 
 def size(count: float) -> str:

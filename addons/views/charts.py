@@ -20,6 +20,9 @@ POINTS_FAILED = 500  # as many of them are kept for calls that did not end well,
 FAILED = ("error", "partial", "blocked")
 """Outcomes that are counted as errors, as in the view `errors`; a client that left is none."""
 
+RATE_TOKENS, RATE_MS = 10, 100
+"""Shorter answers, and those that came all at once, have no speed: two tokens in 0.4 ms are not 5000 a second."""
+
 Number = int | float | None
 
 
@@ -154,6 +157,13 @@ def steps(reading: Reading, series: Callable[[str | None], int], width: int) -> 
     return [_step(block, series, width, sorted(ttft[number])) for number, block in enumerate(reading.blocks)]
 
 
+def rate_of(tokens: float | None, ttft_ms: float | None, duration_ms: float | None) -> float | None:
+    """Output tokens per second after the first content, as in the view `latency`; None where so few came, or so fast, that it is chance."""
+    if not tokens or tokens < RATE_TOKENS or ttft_ms is None or duration_ms is None or duration_ms - ttft_ms < RATE_MS:
+        return None
+    return float(tokens * 1000 / (duration_ms - ttft_ms))
+
+
 def speeds(samples: Iterable[Sample]) -> list[Speed]:
     """By model, the one with the most answers first; answers that were not streamed have no first token to wait for."""
     ttft: dict[str | None, list[float]] = defaultdict(list)
@@ -161,8 +171,9 @@ def speeds(samples: Iterable[Sample]) -> list[Speed]:
     for sample in filter(_streamed, samples):
         first = float(sample.ttft_ms or 0)
         ttft[sample.model].append(first)
-        if sample.duration_ms is not None and sample.duration_ms > first and sample.output_tokens:
-            rates[sample.model].append(sample.output_tokens * 1000 / (sample.duration_ms - first))
+        rate = rate_of(sample.output_tokens, sample.ttft_ms, sample.duration_ms)
+        if rate is not None:
+            rates[sample.model].append(rate)
     found = []
     for model, times in sorted(ttft.items(), key=lambda item: (-len(item[1]), item[0] or "")):
         times.sort()

@@ -14,6 +14,7 @@ from typing import Any
 
 from addons.core.call import Message, Part
 from addons.views.cells import duration, money, size
+from addons.views.charts import rate_of
 from addons.views.difference import Budget, Piece, compare, matches
 from addons.views.jsontext import indent_json
 
@@ -58,6 +59,7 @@ class Figure:
     b: str | None
     change: str | None
     percent: str | None
+    equal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def figure(name: str, a: float | None, b: float | None, words: Callable[[float],
         None if b is None else words(b),
         None if change is None else f"{'+' if change > 0 else ''}{words(change)}",
         None if change is None or not a or a < 0 else f"{round(100 * change / a, 1) + 0.0:+,.1f} %",  # + 0.0: there is a -0.0
+        change == 0,
     )
 
 
@@ -139,10 +142,7 @@ def _column(name: str) -> Callable[[Call], float | None]:
 
 def speed(call: Call) -> float | None:
     """Output tokens per second after the first content, as in the view `latency`."""
-    tokens, first, end = (call.get(name) for name in ("output_tokens", "ttft_ms", "duration_ms"))
-    if not tokens or first is None or end is None or end <= first:
-        return None
-    return float(tokens * 1000 / (end - first))
+    return rate_of(*(call.get(name) for name in ("output_tokens", "ttft_ms", "duration_ms")))
 
 
 def _count(number: float) -> str:

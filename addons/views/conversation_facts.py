@@ -39,7 +39,7 @@ SELECT sum(input_tokens), sum(output_tokens), sum(cost_usd), sum(cost_usd IS NUL
   (SELECT input_tokens, output_tokens, cost_usd FROM calls WHERE conversation_id = ? ORDER BY ts_ms, rowid LIMIT ?)
 """
 _CALLS = """
-SELECT id, started_at, ts_ms, client, upstream, model, served_model, response_model, outcome, status, error_type,
+SELECT id, started_at, ts_ms, client, tag, upstream, model, served_model, response_model, outcome, status, error_type,
        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd, key_hint, ttft_ms, duration_ms,
        n_messages, replay_of, pinned, prompt, response
 FROM calls WHERE conversation_id = ? ORDER BY ts_ms, rowid LIMIT ? OFFSET ?

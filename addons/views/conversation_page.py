@@ -5,7 +5,8 @@ read_conversation(connection, id, page) ──► ConversationFacts ──► co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -14,19 +15,21 @@ from urllib.parse import unquote
 from datasette.utils.asgi import Response
 
 from addons.core.call import Part
-from addons.views.access import missing, page, read
+from addons.storage.shortids import conversations_ending
+from addons.views.access import absent, missing, page, read
 from addons.views.cells import duration, money
 from addons.views.conversation_facts import PAGE_CALLS, CallMessages, ConversationFacts, read_conversation
 from addons.views.images import is_shown
 from addons.views.links import Links
 from addons.views.prefixes import Follow, cache_findings
 from addons.views.said import SaidMessage, Side, match_results, say_apart
-from addons.views.shown import UNKNOWN, Fact, facts_of, value_of
+from addons.views.shown import UNKNOWN, Fact, Shown, facts_of, value_of, when
 from addons.views.timing import waterfall
 
 SHOWN_CHARACTERS = 6000
 """Of one part; a call's own page shows more."""
 
+CLIP = 60  # of what was given as an id
 PAGE_DIGITS = 8
 """Of a page's number; longer ones are no numbers of pages."""
 
@@ -53,16 +56,31 @@ TOTALS: tuple[Fact, ...] = (
 )
 
 
+ABOUT: tuple[Fact, ...] = (Fact("client", "client"), Fact("tag", "tag"), Fact("first prompt", "prompt"))
+
+
 async def conversation_page(datasette: Any, request: Any) -> Response:
     """The page; 404 for a conversation that is not there. An id may be any text: it is decoded here, `/` included."""
     conversation_id = unquote(request.url_vars["conversation_id"]) or request.args.get("id") or ""
     number = request.args.get("page") or "1"
     if not number.isascii() or not number.isdigit() or len(number) > PAGE_DIGITS or int(number) < 1:
         return missing(f"page={number!r} is no page: give a whole number from 1.", 400)
-    facts = await read(datasette, request, lambda connection: read_conversation(connection, conversation_id, int(number)))
-    if facts is None:
-        return missing(f"There is no conversation {conversation_id!r} here. Its calls may have been pruned (capture.keep).")
-    return await page(datasette, request, "conversation.html", context(facts, Links(datasette.urls.path)))
+    links = Links(datasette.urls.path)
+
+    def look(connection: sqlite3.Connection) -> ConversationFacts | Sequence[str]:
+        return read_conversation(connection, conversation_id, int(number)) or conversations_ending(connection, conversation_id)
+
+    facts = await read(datasette, request, look)
+    if isinstance(facts, ConversationFacts):
+        return await page(datasette, request, "conversation.html", context(facts, links))
+    addresses = [links.conversation(found) for found in facts]
+    if len(facts) == 1:
+        return Response.redirect(addresses[0])
+    short = conversation_id if len(conversation_id) <= CLIP else f"{conversation_id[:CLIP]}…"
+    why = "Its calls may have been pruned (capture.keep)."
+    told = f"Several conversations end with {short!r}." if facts else f"There is no conversation {short!r} here. {why}"
+    title = "Which conversation?" if facts else "No such conversation"
+    return await absent(datasette, request, title, told, zip(addresses, facts, strict=True))
 
 
 def context(facts: ConversationFacts, links: Links) -> dict[str, Any]:
@@ -76,8 +94,10 @@ def context(facts: ConversationFacts, links: Links) -> dict[str, Any]:
         "title": "Conversation",
         "conversation_id": facts.conversation_id,
         "totals": facts_of(facts.totals, TOTALS),
+        "about": _about(facts),
         "without_cost": facts.totals["without_cost"],
         "calls": calls,
+        "cache_used": cache_used(facts.rows[facts.start :]),
         "misses": [call for call in calls if call["cache"].state == "miss"],
         "changed": [call for call in calls if call["changed_from"] is not None],
         "page": number,
@@ -87,7 +107,16 @@ def context(facts: ConversationFacts, links: Links) -> dict[str, Any]:
         "first": facts.first + 1,
         "last": facts.first + len(calls),
         "duration": duration,
+        "when": when,
     }
+
+
+def _about(facts: ConversationFacts) -> list[Shown]:
+    """Who talked about what, as far as the shown calls tell."""
+    rows = facts.rows[facts.start :]
+    told = {name: ", ".join(dict.fromkeys(str(row[name]) for row in rows if row[name])) for name in ("client", "tag")}
+    first = next((row["prompt"] for row in facts.rows if row["prompt"]), None)
+    return [shown for shown in facts_of({**told, "prompt": first}, ABOUT) if shown.exact]
 
 
 def _calls(facts: ConversationFacts, links: Links) -> list[dict[str, Any]]:
@@ -118,9 +147,16 @@ def _calls(facts: ConversationFacts, links: Links) -> list[dict[str, Any]]:
             "hidden": facts.messages[at].hidden,
             "system_changed": facts.follows[facts.start + at].system_changed,
             "before": _before(facts, facts.follows[facts.start + at]),
+            "diff": _diff(facts, at, links),
         }
         for at, row in enumerate(rows)
     ]
+
+
+def cache_used(rows: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Was anything read from or written to a prompt cache? None: no call told."""
+    told = [tokens for row in rows for tokens in (row["cache_read_tokens"], row["cache_write_tokens"]) if tokens is not None]
+    return any(told) if told else None
 
 
 def running_sums(facts: ConversationFacts) -> list[dict[str, str]]:
@@ -139,6 +175,14 @@ def running_sums(facts: ConversationFacts) -> list[dict[str, str]]:
     return made
 
 
+def _diff(facts: ConversationFacts, at: int, links: Links) -> str | None:
+    """Where a call stands beside the one that it goes on from, else the one before it in time."""
+    here = facts.start + at
+    before = facts.follows[here].before
+    other = here - 1 if before is None else before
+    return links.diff(str(facts.rows[other]["id"]), str(facts.rows[here]["id"])) if other >= 0 else None
+
+
 def _before(facts: ConversationFacts, follow: Follow) -> int | None:
     """The number of the call that it goes on from, where that is not the one just before it in time."""
     return None if follow.before is None else facts.first - facts.start + follow.before + 1
@@ -149,6 +193,8 @@ def _history(facts: ConversationFacts, follow: Follow, at: int) -> str:
         return "begins anew, beside what came before"
     if follow.kind in ("changes", "rewinds"):
         return f"{HISTORY[follow.kind]}: {follow.lost_n} of {follow.lost_n + follow.shared_n} messages are not in it"
+    if follow.kind == "repeats" and follow.system_changed:
+        return "asks the same under another system prompt"
     return HISTORY[follow.kind]
 
 

@@ -21,6 +21,7 @@ PROXY = '"${TURNPIKE_PROXY:-http://127.0.0.1:8080}"'
 CA = '"${TURNPIKE_CA:-$HOME/.mitmproxy/mitmproxy-ca-cert.pem}"'
 BODY_CHARACTERS = 20_000  # a longer body is sent from a file: shells and terminals have limits
 COMMAND_CHARACTERS = 100_000  # Linux takes 131,072 bytes in one argument
+BASE_URL = "/proxy/"  # proxy.prefix as it is unless configured otherwise: the client named the proxy itself
 LINE_END = " \\\n  "
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2: what a header's name is made of
@@ -29,7 +30,7 @@ _SCHEME = re.compile(r"(?:Bearer|Token|Key|ApiKey) ", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Curl:
-    """`direct` goes where the client sent the call, `proxied` there through Turnpike (None where the client named the proxy itself).
+    """`direct` goes where the client sent the call, `proxied` there through Turnpike, as a replay (None for a server on this machine).
     `file`: the name under which the body must be saved first, None where it is part of the command. `variable` holds the key."""
 
     direct: str
@@ -39,10 +40,11 @@ class Curl:
 
 
 def curl_of(call: Mapping[str, Any], headers: Headers, content: bytes | None) -> Curl | None:
-    """The commands; None for a WebSocket, for a call of which not even host and path were kept, and for one that no shell would take.
+    """The commands; None for a WebSocket, for a call of which not even host and path were kept, for a path that would name another host,
+    and for a command that no shell would take.
     `content` is None where the body is not shown on the page: it is then sent from a file."""
     host, path = call.get("host"), call.get("path")
-    if call.get("status") == 101 or not host or not path or any(name.lower() == "upgrade" for name, _ in headers):
+    if call.get("status") == 101 or not host or not str(path).startswith("/") or any(name.lower() == "upgrade" for name, _ in headers):
         return None
     variable = variable_of(call.get("provider"))
     address = next((value for name, value in headers if name.lower() == "host"), None)
@@ -55,7 +57,7 @@ def curl_of(call: Mapping[str, Any], headers: Headers, content: bytes | None) ->
         return None
     used = any(f'"${variable}"' in item for item in line)
     proxy = (f"--proxy {PROXY} --cacert {CA}", f"-H {quote(f'X-Turnpike-Replay: {call["id"]}')}")
-    through = None if own else LINE_END.join((*line, *proxy))
+    through = LINE_END.join((*line, *(proxy[1:] if own else proxy))) if not own or str(path).startswith(BASE_URL) else None
     return Curl(LINE_END.join(line), through, file, variable if used else None)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from addons.core.wording import counted
 from addons.views import charts
 from addons.views.cells import duration, money
-from addons.views.figures import Reading
+from addons.views.figures import Failure, Reading
 from addons.views.filters import DAY_S, RANGES, Filters, Query, Span
 
 SLOWEST = 20
@@ -67,12 +67,12 @@ def figures(query: Query, numbers: Numbers, ids: Mapping[int, str], call_url: Ca
         "span": {"from": _minute(query.span.from_ms), "to": _minute(query.span.to_ms), "step": _words(query.span.step_ms)},
         "tiles": _tiles(numbers.totals),
         "models": [_line(query, "model", row) for row in charts.shortened(numbers.models)],
-        "spend": {name: [_line(query, name, row) for row in charts.shortened(rows)] for name, rows in charts.spend(blocks).items()},
+        "spend": {name: [_line(query, name, row) for row in charts.shortened(rows)] for name, rows in _told(charts.spend(blocks))},
         "steps": [_step(query.span, step) for step in numbers.steps if step.calls],
         "speeds": [_speed(speed) for speed in numbers.speeds[: charts.ROWS]],
         "stride": reading.stride,
         "endings": [_ending(query, *ending) for ending in charts.endings(blocks)[: charts.ROWS]],
-        "failures": [(way, clipped(upstream), tries) for way, upstream, tries in charts.failures(blocks)[: charts.ROWS]],
+        "failures": [_failure(query, failure) for failure in charts.failures(blocks)[: charts.ROWS]],
         "latest": [_call(call, call_url(call["id"])) for call in reading.latest],
         "slowest": _slowest(numbers, ids, call_url),
         "shown_points": len(numbers.points),
@@ -92,8 +92,6 @@ def clipped[T: (str, str | None)](name: T) -> T:
 
 
 def _tiles(totals: charts.Totals) -> list[dict[str, Any]]:
-    ends = " · ".join(f"{calls:,} {outcome or 'not known'}" for outcome, calls in sorted(totals.ends.items(), key=lambda item: -item[1]))
-    share = f"{100 * totals.errors / totals.calls:.1f} % of calls" if totals.calls else ""
     unknown = (
         f"without {counted(totals.no_cost, 'call')} whose cost is not known"
         if totals.no_cost
@@ -114,12 +112,30 @@ def _tiles(totals: charts.Totals) -> list[dict[str, Any]]:
             _known(totals.cache_share, lambda share: f"{100 * share:.1f} %"),
             "of the input tokens, where the provider told",
         ),
-        ("errors", "Errors", totals.errors, f"{totals.errors:,}", " · ".join(part for part in (share, ends) if part)),
+        ("errors", "Errors", totals.errors, f"{totals.errors:,}", _error_note(totals)),
     )
     return [
         {"key": key, "label": label, "exact": "" if exact is None else exact, "value": value, "note": note}
         for key, label, exact, value, note in rows
     ]
+
+
+def _error_note(totals: charts.Totals) -> str:
+    """What the errors are, and what did not end well and is none."""
+    share = f"{100 * totals.errors / totals.calls:.1f} % of calls" if totals.calls else ""
+    counted = " · ".join(part for part in (share, _ends(totals, counted=True)) if part)
+    others = _ends(totals, counted=False)
+    return "; ".join(part for part in (counted, others and f"not counted: {others}") if part)
+
+
+def _ends(totals: charts.Totals, counted: bool) -> str:
+    ends = [(outcome, calls) for outcome, calls in totals.ends.items() if (outcome in charts.FAILED) == counted]
+    return " · ".join(f"{calls:,} {outcome or 'not known'}" for outcome, calls in sorted(ends, key=lambda end: -end[1]))
+
+
+def _told(spend: Mapping[str, Sequence[charts.Row]]) -> list[tuple[str, Sequence[charts.Row]]]:
+    """Projects come with client tokens: without any there is nothing to tell."""
+    return [(name, rows) for name, rows in spend.items() if name != "project" or any(row.value is not None for row in rows)]
 
 
 def _charts(span: Span, numbers: Numbers, ids: Mapping[int, str]) -> dict[str, Any]:
@@ -212,7 +228,15 @@ def _ending(query: Query, outcome: str | None, status: int | None, error_type: s
     narrowed = query.narrowed("outcome", outcome)
     if status is not None and 100 <= status <= 599:
         narrowed = narrowed.narrowed("status", str(status))
+    if error_type is not None and len(error_type) <= LINKED:
+        narrowed = narrowed.narrowed("error_type", error_type)
     return {"outcome": outcome, "status": status, "error_type": clipped(error_type), "calls": f"{calls:,}", "href": narrowed.address()}
+
+
+def _failure(query: Query, failure: Failure) -> dict[str, Any]:
+    """The link leads to all calls with such an attempt: the attempt's upstream need not be the call's."""
+    href = query.narrowed("failure", failure.failure).address()
+    return {"failure": failure.failure, "upstream": clipped(failure.upstream), "tries": f"{failure.tries:,}", "href": href}
 
 
 def _call(call: Mapping[str, Any], href: str) -> dict[str, Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
+from datasette.utils.asgi import Response
 
 from addons.core.call import SqlValue
 from addons.core.ids import is_ulid
 from addons.storage.database import StoreError
 from addons.storage.reading import read_body, read_call, read_messages
+from addons.storage.shortids import MIN_END, calls_ending
 from addons.views.access import page, read
 from addons.views.comparing import Fact, Page, answers, clipped, conversations, facts, figures, parameters, tool_calls
 
@@ -50,6 +53,7 @@ class Asked:
     candidates: list[Row] = field(default_factory=list)
     replays: list[Row] = field(default_factory=list)
     comparison: dict[str, Any] | None = None
+    meant: dict[str, str] | None = None
 
     @property
     def known(self) -> str:
@@ -61,6 +65,8 @@ async def show(request: Any, datasette: Any) -> Any:
     """The page: 200, 400 for what is no call id, 404 for a call that is not there."""
     asked = Asked(a=_given(request, "a"), b=_given(request, "b"))
     await read(datasette, request, lambda connection: look(connection, asked))
+    if asked.meant:
+        return Response.redirect(datasette.urls.path(f"/-/llm/diff?{urlencode(asked.meant)}"))
     title = "Two calls" if asked.comparison else "Compare two calls"
     response = await page(datasette, request, "diff.html", {"title": title, "asked": asked, **(asked.comparison or {})})
     response.status = asked.status
@@ -72,8 +78,17 @@ def _given(request: Any, name: str) -> str:
 
 
 def look(connection: Connection, asked: Asked) -> None:
-    """Fills in what the database knows."""
-    calls = {name: _call(connection, name, call_id, asked) for name, call_id in (("a", asked.a), ("b", asked.b)) if call_id}
+    """Fills in what the database knows. Ends of ids that are those of one call each become `meant`."""
+    given = {name: call_id for name, call_id in (("a", asked.a), ("b", asked.b)) if call_id}
+    ending = {name: calls_ending(connection, call_id) for name, call_id in given.items() if not is_ulid(call_id)}
+    if ending and all(len(ids) == 1 for ids in ending.values()):
+        asked.meant = {name: ending[name][0] if name in ending else call_id for name, call_id in given.items()}
+        return
+    several = {name: ids for name, ids in ending.items() if len(ids) > 1}
+    for name, ids in several.items():
+        asked.status = 400
+        asked.problems.append(f"{name}: several calls end with {given[name]}: {', '.join(ids)}")
+    calls = {name: _call(connection, name, call_id, asked) for name, call_id in given.items() if name not in several}
     found = [call for call in calls.values() if call]
     if len(found) == 2:
         asked.comparison = compare_calls(connection, *found)
@@ -87,7 +102,7 @@ def _call(connection: Connection, name: str, call_id: str, asked: Asked) -> Row 
     short = call_id if len(call_id) <= CLIP else f"{call_id[:CLIP]}…"
     if not is_ulid(call_id):
         asked.status = 400
-        asked.problems.append(f"{name} is {short!r}, which is no call id; one has 26 characters, as in the column id of traffic")
+        asked.problems.append(f"{name} is {short!r}, which is no call id; one has 26 characters, of which the last {MIN_END} are enough")
         return None
     call = read_call(connection, call_id)
     if call is None:

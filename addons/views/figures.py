@@ -47,7 +47,9 @@ SELECT outcome, status, error_type, count(*), max(duration_ms), rowid, ts_ms, {M
     "sample": f"""
 SELECT rowid, ts_ms, {MODEL}, outcome, stream, ttft_ms, duration_ms, output_tokens
 {_FROM} AND ((rowid * 2654435761) >> 20) & :mask = 0""",
-    "names": f"SELECT {MODEL}, upstream, client, project, tag, key_hint, status {_FROM} ORDER BY ts_ms DESC LIMIT :limit",
+    "names": f"""
+SELECT {MODEL}, model, upstream, client, project, tag, key_hint, status, error_type
+{_FROM} ORDER BY ts_ms DESC LIMIT :limit""",
 }
 """Statements that the index answers alone."""
 
@@ -286,6 +288,8 @@ def _latest(cursor: Any, whole: Edges, filters: Filters) -> tuple[Mapping[str, A
 def _names(cursor: Any, whole: Edges) -> dict[str, tuple[str, ...]]:
     """Filter → the names that the latest calls of the range had, whatever the filters are."""
     rows = cursor.execute(SQL["names"].format(where=""), {"lo": whole[0], "hi": whole[1], "limit": LOOKED_AT}).fetchall()
-    columns = zip(*rows, strict=True) if rows else [()] * 7
-    filters = ("model", "upstream", "client", "project", "tag", "key", "status")
-    return {name: tuple(sorted({str(value) for value in column} - {"None"})) for name, column in zip(filters, columns, strict=True)}
+    filters = ("model", "model", "upstream", "client", "project", "tag", "key", "status", "error_type")
+    found: dict[str, set[str]] = {name: set() for name in filters}
+    for name, column in zip(filters, zip(*rows, strict=True), strict=True) if rows else ():
+        found[name].update(str(value) for value in column if value is not None)
+    return {name: tuple(sorted(values)) for name, values in found.items()}

@@ -1,6 +1,8 @@
 """What the dashboard's address asks for: a range of time and filters, to SQL and back to an address.
 
-    range=7d  |  from=2026-11-01&to=2026-11-02T12:00      model= upstream= client= project= tag= key= status= outcome=
+    range=7d  |  from=2026-11-01&to=2026-11-02T12:00  |  otherwise=7d (where neither end is given: the form sends it)
+      model= upstream= client= project= tag= key= status= outcome=
+    error_type= failure=
     none=tag  calls that have no tag (an empty value is no filter, since a form sends all its fields)      nolive
 
 All times are UTC. What cannot be understood is left out and told, with the name of its parameter, so that the page still works.
@@ -29,8 +31,18 @@ COLUMNS = {
     "key": "key_hint",
     "status": "status",
     "outcome": "outcome",
+    "error_type": "error_type",
+    "failure": "(SELECT max(failed.failure) FROM attempts AS failed WHERE failed.call_id = calls.id)",
 }
 """Parameter → what it is compared with, in SQL on `calls`."""
+
+MATCHES = {
+    "model": ":is_model IN (response_model, served_model, model)",  # a call that failed has no answer to name its model
+    # the first condition is one that the index answers: no other call has an attempt that failed
+    "failure": """(outcome IS NOT 'ok' OR attempts IS NOT 1)
+ AND EXISTS (SELECT 1 FROM attempts AS failed WHERE failed.call_id = calls.id AND failed.failure = :is_failure)""",
+}
+"""Parameter → its condition, where that is another than `=`."""
 
 RANGES = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000, "90d": 7_776_000}
 """Name → seconds back from now."""
@@ -40,7 +52,7 @@ MAX_STEPS = 120
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 DAY_S = 86_400
 LAST_MS = 253_370_764_800_000  # the year 9999, which Python's dates end with
-OTHERS = ("range", "from", "to", "none", "nolive", "seen")
+OTHERS = ("range", "otherwise", "from", "to", "none", "nolive", "seen")
 OUTCOMES = get_args(Outcome)
 _STATUS = re.compile(r"([1-5])(\d\d|xx)")
 _SHOWN = 60  # of a value that is quoted back
@@ -85,7 +97,7 @@ class Filters:
             if name == "status" and value.endswith("xx"):
                 parts.append(f" AND status BETWEEN {value[0]}00 AND {value[0]}99")
             else:
-                parts.append(f" AND {COLUMNS[name]} = :is_{name}")
+                parts.append(f" AND {MATCHES.get(name, f'{COLUMNS[name]} = :is_{name}')}")
                 named[f"is_{name}"] = int(value) if name == "status" else value
         return "".join(parts), named
 
@@ -140,6 +152,9 @@ def parse(parameters: Mapping[str, Sequence[str]], now_ms: int) -> tuple[Query, 
     for name in (name for name in (*COLUMNS, *OTHERS) if name != "none" and len(given.get(name, ())) > 1):
         problems.append(Problem(name, f"it is given {len(given[name])} times; the first, {_quoted(one[name])}, counts"))
     span, ends = _span(one, now_ms, problems)
+    if ends and "range" in one:
+        text = f"{_quoted(one['range'])} and {' and '.join(name for name, _ in ends)} are two ranges; the latter counts"
+        problems.append(Problem("range", text))
     filters = Filters(_values(one, problems), _absent(given, problems))
     return Query(span, filters, ends, live="nolive" not in parameters), tuple(problems)
 
@@ -154,7 +169,7 @@ def _span(one: Mapping[str, str], now_ms: int, problems: list[Problem]) -> tuple
             return _custom(from_ms, to_ms, "to" not in ends), given
         end = one.get("to", "now")
         problems.append(Problem("from", f"{_quoted(one['from'])} is not before {_quoted(end)}; the last {DEFAULT_RANGE} are shown"))
-    name = one.get("range", DEFAULT_RANGE)
+    name = one.get("range") or one.get("otherwise") or DEFAULT_RANGE
     if name not in RANGES:
         problems.append(Problem("range", f"{_quoted(name)} is none of {', '.join(RANGES)}; the last {DEFAULT_RANGE} are shown"))
         name = DEFAULT_RANGE

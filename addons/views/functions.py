@@ -16,9 +16,7 @@ from addons.core.redaction.ruleset import RuleError
 from addons.core.redaction.scanner import Scanner
 from addons.rulefiles import builtin_scanner
 from addons.storage.database import StoreError
-from addons.storage.reading import read_body
-
-KINDS = ("request", "response")
+from addons.storage.reading import KINDS, read_body
 
 _making = Lock()
 
@@ -48,7 +46,8 @@ def body_text(connection: sqlite3.Connection, call_id: object, kind: object) -> 
 
 
 def redact(text: SqlValue | bytes) -> SqlValue | bytes:
-    """The text with its secrets masked, as they are in what is stored. Numbers and NULL stay as they are."""
+    """The text with what the built-in rules find in it masked; configured keys and strings are not known here, but what is stored was
+    masked with them already. Numbers and NULL stay as they are."""
     if not isinstance(text, str | bytes):
         return text
     try:

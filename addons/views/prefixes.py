@@ -57,11 +57,6 @@ class Follow:
     new_n: int = 0
     system_changed: bool = False
 
-    @property
-    def prefix_changed(self) -> bool:
-        """Does the prompt begin otherwise than the one before?"""
-        return self.before is not None and (self.system_changed or self.kind in ("changes", "replaces"))
-
 
 @dataclass(frozen=True, slots=True)
 class CacheFinding:

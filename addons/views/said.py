@@ -196,7 +196,7 @@ def _title(part: Part, data: dict[str, Any]) -> str:
     name = _string(data.get("name"))
     if part.kind in MEDIA:
         told = (_string(data.get(key)) for key in ("url", "id"))
-        known = (_string(data.get("media_type")) or part.kind, name, _bytes(data.get("bytes")), *told)
+        known = (_string(data.get("media_type")), name, _bytes(data.get("bytes")), *told)
         return ", ".join(filter(None, known))
     if part.kind == "other":
         return _string(data.get("type")) or "unknown"

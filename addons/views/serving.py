@@ -74,14 +74,16 @@ class Captures(Database):  # type: ignore[misc] # Datasette has no types
         return opened
 
 
-def open_captures(path: Path) -> Any:
+def open_captures(path: Path, config: Path | None = None) -> Any:
     """Datasette on the captures at `path`, their schema brought up to date; an empty database is made where there is none, so
-    that one can look before the first call. Raises CannotServe."""
+    that one can look before the first call. `config` is named in commands that pages show. Raises CannotServe."""
     try:
         Store(path).close()
     except StoreError as error:
         raise CannotServe(str(error)) from error
-    return make_datasette(path)
+    datasette = make_datasette(path)
+    datasette.get_database(DATABASE).config = config
+    return datasette
 
 
 def make_datasette(database: Path, metadata: Path = METADATA) -> Any:

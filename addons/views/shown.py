@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from addons.views.cells import UNITS
+from addons.views.cells import TIME, UNITS
 
 UNKNOWN = "\N{EN DASH}"
 YES_NO = frozenset({"stream", "pinned"})
@@ -34,10 +34,18 @@ def facts_of(row: Mapping[str, Any], listed: Sequence[Fact]) -> list[Shown]:
     return [Shown(label, column, value_of(row.get(column), column), clipped(row.get(column))) for label, column in listed]
 
 
+def when(iso: object) -> str:
+    """A moment as all pages have it: `2026-11-27 02:21:26 UTC`; any other text as it is."""
+    found = TIME.match(str(iso))
+    return f"{found[1]} {found[2]} UTC" if found else str(iso)
+
+
 def value_of(value: object, column: str) -> str:
     """The value in the unit that its column's name ends with (see `cells.UNITS`)."""
     if value is None or value == "":
         return UNKNOWN
+    if column.endswith("_at") and isinstance(value, str):
+        return when(value)
     if column in YES_NO:
         return "yes" if value else "no"
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -86,7 +86,7 @@ def _guide(proxy: Proxy, stage: Stage, datasette: str) -> str:
     turnpike, config = shown(Path(program("turnpike"))), proxy.config.source
     ask = """-H 'Content-Type: application/json' -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}'"""
     return f"""
-Look at the calls:   {datasette}
+Look at the calls:   {datasette}?range=15m
 
 {where_to_look(proxy)}
 

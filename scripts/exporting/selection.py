@@ -14,10 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from addons.storage.shortids import conversations_ending
+
 ID_PAGE = 5000
 """Calls are asked for in pages: a read that stayed open for a long export would keep the WAL growing under a proxy that writes."""
 
-MIN_ID_END = 6  # characters
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
@@ -104,11 +105,7 @@ def whole_conversation(connection: sqlite3.Connection, given: str) -> str:
 
     Raises BadSelection where there is none, or more than one.
     """
-    if connection.execute("SELECT 1 FROM calls WHERE conversation_id = ? LIMIT 1", (given,)).fetchone():
-        return given
-    end = given.lstrip("….")
-    sql = "SELECT DISTINCT conversation_id FROM calls WHERE substr(conversation_id, -length(:end)) = :end LIMIT 2"
-    found = connection.execute(sql, {"end": end}).fetchall() if len(end) >= MIN_ID_END else []
+    found = conversations_ending(connection, given)
     if len(found) != 1:
         raise BadSelection(f"--conversation: {'several conversations end with' if found else 'there is no conversation'} {given}")
-    return str(found[0][0])
+    return found[0]

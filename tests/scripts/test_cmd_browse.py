@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -52,14 +53,29 @@ def test_the_dashboard_is_named_first(tmp_path: Path) -> None:
         assert (tmp_path / "opened").read_text() == f"{browse.url}-/llm\n"
 
 
-def test_a_missing_database_is_made(tmp_path: Path) -> None:
+def test_the_configured_database_is_made(tmp_path: Path) -> None:
     """One can look before the first call: it says so, and shows an empty page; the file is the user's alone."""
     path = tmp_path / "new" / "calls.db"
-    with Browse(path) as browse:
+    with Browse(None, env={**os.environ, "TURNPIKE_DB": str(path)}) as browse:
         assert browse.get("/turnpike/traffic.json").json()["rows"] == []
         browse.stop()
     assert "it was created" in browse.errors
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_database_that_was_named_must_be_there(tmp_path: Path) -> None:
+    """A slip of the pen makes no file and no folders."""
+    path = tmp_path / "new" / "calls.db"
+    assert f"there is no database {path}" in refused("--database", str(path)).output
+    assert not path.parent.exists()
+
+
+def test_nothing_is_made_where_the_port_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where it could not be shown."""
+    monkeypatch.setenv("TURNPIKE_DB", str(tmp_path / "new" / "calls.db"))
+    with listen("127.0.0.1", 0) as taken:
+        refused("--port", str(taken.getsockname()[1]))
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_no_database_of_ours_is_told(tmp_path: Path) -> None:
@@ -93,6 +109,8 @@ def test_with_a_password_it_listens_anywhere(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv(PASSWORD, secrets.token_urlsafe())
     with Browse(tmp_path / "calls.db", "--host", "0.0.0.0") as browse:
         assert browse.url.startswith("http://127.0.0.1:")
+        assert browse.process.stdout is not None
+        assert re.match(r"from other machines http://<.*the user name may be anything", browse.process.stdout.readline())
         assert browse.client.get("/turnpike").status_code == 401
         browse.client.auth = httpx.BasicAuth("me", os.environ[PASSWORD])
         browse.get("/turnpike")

@@ -77,6 +77,7 @@ def test_llm_is_a_format(filled: Path, tmp_path: Path) -> None:
     [
         (("--where", "nonsense"), 1, "Error: --where: no such column: nonsense\n"),
         (("--where", "1; DELETE FROM calls"), 1, 'Error: --where: near ";": syntax error\n'),
+        (("--since", "2026-03-02", "--until", "2026-03-01"), 1, "Error: --since 2026-03-02 is not before --until 2026-03-01"),
         (("--since", "soon"), 1, "Error: 'soon' is no time; write "),
         (("--conversation", "none"), 1, "Error: --conversation: there is no conversation none\n"),
         (("{tmp}/missing/a.csv",), 1, "Error: {tmp}/missing/a.csv: there is no folder {tmp}/missing\n"),
@@ -104,7 +105,7 @@ def test_what_cannot_be_is_said_in_one_line(filled: Path, tmp_path: Path, argume
 
 def test_captures_that_are_none_are_said(tmp_path: Path) -> None:
     """Not there, or something else; none is made."""
-    assert "cannot read the database" in run(tmp_path / "missing.db", tmp_path / "a.csv").stderr
+    assert "there is no database" in run(tmp_path / "missing.db", tmp_path / "a.csv").stderr
     (tmp_path / "other.db").write_bytes(b"something else entirely" * 50)
     done = run(tmp_path / "other.db", tmp_path / "a.csv")
     assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1

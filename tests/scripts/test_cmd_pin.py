@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -39,8 +40,12 @@ def test_pins_are_set_listed_and_taken_off(database: Path) -> None:
 
 def test_what_is_not_there_is_told(database: Path) -> None:
     """An unknown call, a missing database, nothing named to unpin."""
-    assert run(database, "x").exit_code == 1
+    assert run(database, "x").output == f"Error: there is no database {database}\n"
+    other = database.with_name("other.db")
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    assert "other.db is no database of captures: it is a database of another program" in run(other, "x").output
     Store(database).close()
     result = run(database, "01JD3V8Y6QXKTR0ZB5N4M7WCEF")
-    assert result.exit_code == 1 and "there is no call 01JD3V8Y6QXKTR0ZB5N4M7WCEF" in result.output
+    assert result.exit_code == 1 and "there is no call 01JD3V8Y6QXKTR0ZB5N4M7WCEF\n" in result.output
     assert run(database, "--remove").exit_code == 2

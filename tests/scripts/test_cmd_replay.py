@@ -134,7 +134,7 @@ def test_errors_are_one_line(proxy: Turnpike) -> None:
     first = ask(proxy)
     for arguments, message in (
         (("--proxy", f"http://127.0.0.1:{port}"), f"no Turnpike answers at http://127.0.0.1:{port}"),
-        (("--database", str(proxy.folder / "none.db")), "cannot read the database"),
+        (("--database", str(proxy.folder / "none.db")), "there is no database"),
     ):
         done = replay(proxy, *arguments, first)
         assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1

@@ -24,8 +24,8 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 class Browse:
     """Serves a database on a port that the system chose, by `python`; `get` asks it."""
 
-    def __init__(self, database: Path, *arguments: str, env: dict[str, str] | None = None, python: str = sys.executable) -> None:
-        self.command = [python, *COMMAND, "--database", str(database), "--port", "0", *arguments]
+    def __init__(self, database: Path | None, *arguments: str, env: dict[str, str] | None = None, python: str = sys.executable) -> None:
+        self.command = [python, *COMMAND, *(["--database", str(database)] if database else []), "--port", "0", *arguments]
         self.env = env
         self.told = ""
         self.errors = ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -172,13 +174,27 @@ def test_a_websocket_has_no_command(served: Browse) -> None:
 
 @pytest.mark.parametrize("call", ["nope", "a%2Fb", "%3Cscript%3E", "..%2f", call_id(999)])
 def test_an_unknown_call_is_told(served: Browse, call: str) -> None:
-    """As text, not as a redirect."""
+    """On a page with the way on; files as plain text."""
     answer = served.client.get(f"/-/llm/call/{call}")
     assert answer.status_code == 404
     assert "There is no call" in answer.text
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'href="/turnpike/traffic"' in answer.text and "'<script>'" not in answer.text
     for kind in ("body", "image"):
         assert served.client.get(f"/-/llm/{kind}/{call}/request{'/0' if kind == 'image' else ''}").status_code == 404
+
+
+def test_the_replay_command_names_the_captures(served: Browse) -> None:
+    """Those that are looked at, as a shell reads them."""
+    command = re.search('id="replay-command"[^>]*>([^<]+)<', page(served, 100))
+    assert command is not None
+    words = shlex.split(unescape(command[1]))
+    assert words == ["turnpike", "replay", "--database", served.command[served.command.index("--database") + 1], call_id(100)]
+
+
+def test_the_end_of_an_id_leads_to_its_call(served: Browse) -> None:
+    """As people copy it from a table, in any case, with what else the address says."""
+    answer = served.client.get(f"/-/llm/call/…{call_id(110)[-20:].lower()}?messages=all")
+    assert (answer.status_code, answer.headers["location"]) == (302, f"/-/llm/call/{call_id(110)}?messages=all")
 
 
 def test_hostile_text_is_text_in_every_field(served: Browse) -> None:

@@ -132,7 +132,7 @@ def test_series_have_a_value_per_step() -> None:
 
 
 def test_speed_is_that_of_streamed_answers_that_ended_well() -> None:
-    """Whole answers have no first token, broken ones no speed; an answer that came at once has no rate."""
+    """Whole answers have no first token, broken ones no speed; an answer that came at once, or is a few tokens, has no rate."""
     samples = [
         sample(1),
         sample(2, ttft_ms=400.0, duration_ms=900.0),
@@ -140,9 +140,11 @@ def test_speed_is_that_of_streamed_answers_that_ended_well() -> None:
         sample(4, outcome="partial", ttft_ms=9.0),
         sample(5, ttft_ms=None),
         sample(6, model=None, ttft_ms=70.0, duration_ms=70.0),
+        sample(7, ttft_ms=300.0, duration_ms=300.4),
+        sample(8, ttft_ms=300.0, duration_ms=900.0, output_tokens=9),
     ]
     first, second = speeds(samples)
-    assert (first.model, first.streamed, first.ttft_p50_ms, first.ttft_p95_ms, first.tokens_per_s) == ("m", 2, 200, 400, 100)
+    assert (first.model, first.streamed, first.ttft_p50_ms, first.ttft_p95_ms, first.tokens_per_s) == ("m", 4, 300, 400, 100)
     assert (second.model, second.ttft_p50_ms, second.tokens_per_s) == (None, 70, None)
 
 

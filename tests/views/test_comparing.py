@@ -68,12 +68,13 @@ def test_figures_have_their_units() -> None:
 
 
 def test_speed_is_unknown_without_its_parts() -> None:
-    """No tokens, no first content, no time after it."""
-    whole = {"output_tokens": 10, "ttft_ms": 1.0, "duration_ms": 2.0}
-    assert speed(whole) == 10_000
+    """No tokens, no first content, no time after it; nor with so little of them that it is chance."""
+    whole = {"output_tokens": 10, "ttft_ms": 100.0, "duration_ms": 200.0}
+    assert speed(whole) == 100
     for name in whole:
         assert speed(whole | {name: None}) is None
-    assert speed(whole | {"duration_ms": 1.0}) is None
+    for few in ({"output_tokens": 9}, {"duration_ms": 199.0}):
+        assert speed(whole | few) is None  # two tokens that come at once are no speed
 
 
 def test_facts() -> None:

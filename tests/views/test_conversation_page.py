@@ -6,11 +6,13 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from html import unescape
 from urllib.parse import quote
 
 import pytest
 
 from addons.storage.store import Store
+from addons.views.conversation_page import cache_used
 from addons.views.links import Links
 from tests.views.samples import HOSTILE, call_id
 from tests.views.support import Browse
@@ -132,7 +134,7 @@ def test_unknown_conversations_are_told(served: Browse, path: str, status: int) 
     answer = served.client.get(f"/-/llm/conversation/{path}")
     assert answer.status_code == status
     assert "There is no conversation" in answer.text
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'href="/turnpike/conversations"' in answer.text
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.5", "²", "9" * 30])
@@ -142,3 +144,26 @@ def test_a_page_that_is_none_is_told(served: Browse, number: str) -> None:
     assert answer.status_code == 400
     assert "is no page" in answer.text
     assert "calls 201 to 250" in plain(served.get("/-/llm/conversation/long", page="77").text)
+
+
+def test_who_talked_is_told(served: Browse) -> None:
+    """Client and first prompt, the way to the rows, and to what differs between a call and the one that it goes on from."""
+    html = page(served, SESSION)
+    assert re.search('data-column="client">claude-cli<', html)
+    rows = re.search('id="rows" href="([^"]+)"', html)
+    assert rows is not None
+    listed = served.client.get(unescape(rows[1]).replace("/traffic?", "/traffic.json?") + "&_shape=array").json()
+    assert {row["conversation_id"] for row in listed} == {SESSION}
+    assert f'href="/-/llm/diff?a={call_id(100)}&amp;b={call_id(102)}"' in html
+
+
+def test_a_cache_that_was_not_used() -> None:
+    """Zeros are told, unknown counts are not known."""
+    zero, unknown, read = ({"cache_read_tokens": tokens, "cache_write_tokens": None} for tokens in (0, None, 1))
+    assert (cache_used([zero, unknown]), cache_used([unknown]), cache_used([zero, read])) == (False, None, True)
+
+
+def test_a_cache_that_was_not_used_is_said(served: Browse) -> None:
+    """Instead of that nothing was missed."""
+    assert "No call here tells whether a prompt cache was used" in page(served, "long")
+    assert "The prompt cache was not used" not in page(served, SESSION)

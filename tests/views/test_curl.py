@@ -83,7 +83,7 @@ def test_cookies_and_accounts_are_left_out() -> None:
 
 
 def test_through_the_proxy_it_is_a_replay() -> None:
-    """By its address; a call to a base URL on this machine went there anyway."""
+    """By its address; a call to a base URL on this machine goes there anyway, and says what it repeats."""
     proxied = made().proxied
     assert proxied is not None
     found = words(proxied)
@@ -91,7 +91,9 @@ def test_through_the_proxy_it_is_a_replay() -> None:
     assert found[found.index("--cacert") + 1] == "/h/.mitmproxy/mitmproxy-ca-cert.pem"
     assert "X-Turnpike-Replay: 01K" in found
     own = made((("Host", "127.0.0.1:8080"),), host="127.0.0.1", path="/proxy/v1/messages")
-    assert own.proxied is None
+    assert own.proxied is not None
+    assert "X-Turnpike-Replay: 01K" in words(own.proxied) and "--proxy" not in words(own.proxied)
+    assert made((("Host", "127.0.0.1:11434"),), host="127.0.0.1", path="/api/chat").proxied is None  # a server of the user's own
     assert "http://127.0.0.1:8080/proxy/v1/messages" in words(own.direct)
 
 
@@ -134,6 +136,7 @@ def test_headers_that_curl_cannot_send_are_left_out() -> None:
 def test_what_cannot_be_repeated(columns: dict[str, Any]) -> None:
     """A WebSocket; a call of which the address was not kept."""
     assert curl_of(CALL | columns, (), b"") is None
+    assert curl_of(CALL | {"path": "@evil.example/v1"}, (), b"") is None  # curl would take the host for a user name
     assert curl_of(CALL, (("Upgrade", "websocket"),), b"") is None
 
 

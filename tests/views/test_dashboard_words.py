@@ -55,6 +55,22 @@ def test_tiles_say_how_much_and_of_what() -> None:
     assert (nothing["calls"], nothing["cost_usd"], nothing["cache_share"]) == ("0", NOT_KNOWN, NOT_KNOWN)
 
 
+def test_what_is_no_error_is_told_apart() -> None:
+    """A client that left is told, and not counted."""
+    ends = (End("error", 500, None, 3, 1.0, 1, NOW_MS, "m"), End("cancelled", None, None, 2, 1.0, 2, NOW_MS, "m"))
+    models = (ModelSums("m", 10, 1, 1, None, None, 0.1, 0, 1.0, 1, NOW_MS, "ok"),)
+    tiles = {tile["key"]: tile for tile in told(blocks=(Block((0, NOW_MS + 1), models, ends=ends),), samples=())["tiles"]}
+    assert (tiles["errors"]["exact"], tiles["errors"]["note"]) == (3, "30.0 % of calls · 3 error; not counted: 2 cancelled")
+
+
+def test_projects_are_told_where_there_are_any() -> None:
+    """They come with client tokens: a table of "not known" alone says nothing."""
+    assert "project" not in told()["spend"]
+    models = (ModelSums("m", 1, 1, 1, None, None, 0.1, 0, 1.0, 1, NOW_MS, "ok"),)
+    block = Block((0, NOW_MS + 1), models, {"project": (Spend("p", 1, 1, 1, 0.1, 0),)})
+    assert "project" in told(blocks=(block,), samples=())["spend"]
+
+
 def test_values_for_the_script_are_plain() -> None:
     """Null for what is not known, also for an infinite price, which JSON does not have."""
     values = told()["charts"]

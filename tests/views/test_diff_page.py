@@ -168,6 +168,13 @@ def test_what_is_no_id_is_told(browse: Browse, text: str) -> None:
     assert len(response.text) < 20_000
 
 
+def test_the_ends_of_ids_are_enough(browse: Browse) -> None:
+    """As the pages show them, in any case; of several that end so one may choose."""
+    answer = browse.client.get("/-/llm/diff", params={"a": f"…{call_id(PAIR)[-18:].lower()}", "b": call_id(PAIR + 1)})
+    assert (answer.status_code, answer.headers["location"]) == (302, f"/-/llm/diff?a={call_id(PAIR)}&b={call_id(PAIR + 1)}")
+    assert browse.client.get("/-/llm/diff", params={"a": call_id(PAIR)[-18:]}).headers["location"].endswith(f"?a={call_id(PAIR)}")
+
+
 def test_a_call_that_is_not_there(browse: Browse) -> None:
     """404, and which of the two it is."""
     for names in (("a", "b"), ("b", "a")):
@@ -196,6 +203,7 @@ def test_nothing_to_compare_with(browse: Browse) -> None:
 
 def test_an_empty_database(tmp_path: Path) -> None:
     """There is nothing to offer: where ids are found is."""
+    Store(tmp_path / "new.db").close()
     with Browse(tmp_path / "new.db") as empty:
         assert "Fill in the ids" in empty.get("/-/llm/diff").text
 

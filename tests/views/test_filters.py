@@ -103,6 +103,21 @@ def test_a_range_of_centuries_has_no_more_steps() -> None:
     assert span.step_ms % 86_400_000 == 0
 
 
+def test_two_ranges_are_told() -> None:
+    """A name and moments of one's own: the moments count."""
+    assert asked("otherwise=7d&from=2026-11-20").span.name is None
+    assert asked("otherwise=7d").span.name == "7d"
+    assert "two ranges" in told("range=7d&from=2026-11-20")["range"]
+
+
+def test_a_model_is_found_by_each_of_its_names() -> None:
+    """As asked, as sent, as answered: a call that failed has no answer; and attempts by how they failed."""
+    where, named = asked("model=m&error_type=e&failure=timeout").filters.where()
+    assert ":is_model IN (response_model, served_model, model)" in where
+    assert "error_type = :is_error_type" in where and "failure = :is_failure" in where
+    assert named == {"is_model": "m", "is_error_type": "e", "is_failure": "timeout"}
+
+
 def test_filters_are_values_never_sql() -> None:
     """Whatever is asked for is bound; an empty field of a form is none; NULL is asked for by name."""
     query = asked("model=%27+OR+1%3D1+--&client=&status=4xx&none=tag&none=key")

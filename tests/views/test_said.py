@@ -16,9 +16,11 @@ TEMPLATES = Path(said.__file__).parent / "templates"
 
 
 def html(messages: tuple[SaidMessage, ...]) -> str:
-    """The macro, in an environment that has nothing of Datasette."""
+    """By the macro, in an environment that has nothing of Datasette."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
-    return environment.from_string('{% from "llm/messages.html" import messages %}{{ messages(said) }}').render(said=messages)
+    return environment.from_string(
+        '{% from "llm/messages.html" import one_message %}{% for one in said %}{{ one_message(one) }}{% endfor %}'
+    ).render(said=messages)
 
 
 def call(call_id: str | None, name: str = "look", arguments: str = "{}") -> Part:

@@ -143,6 +143,25 @@ def test_search_wants_all_words_in_any_order(served: dict[str, Browse]) -> None:
     assert [row["id"] for row in found("javascript")] == [call_id(3)]
 
 
+@pytest.mark.parametrize(("text", "expected"), [("京", [3]), ("東京", [3]), (" 京 ", [3]), ("🚀", [3]), ("海", []), ("京 keeper", [])])
+def test_search_finds_what_is_no_word_of_the_index(served: dict[str, Browse], text: str, expected: list[int]) -> None:
+    """A part of a run of Chinese characters, an emoji: as they stand, each text once."""
+    found = served["filled"].get("/turnpike/search.json", q=text, _shape="array").json()
+    assert [row["id"] for row in found] == [call_id(number) for number in expected]
+    assert all(f"»{text.strip()}«" in row["found"] for row in found)
+
+
+@pytest.mark.parametrize("query", [name for name, told in DESCRIBED["queries"].items() if ":days" in told["sql"]])
+def test_what_is_no_number_is_the_default(served: dict[str, Browse], query: str) -> None:
+    """Of days, and of the others."""
+    asked = {name: value for name, value in PARAMETERS.items() if f":{name}" in DESCRIBED["queries"][query]["sql"]}
+    answers = [
+        served["filled"].get(f"/turnpike/{query}.json", **asked | {"days": days, **({"ms": ms} if "ms" in asked else {})}).json()["rows"]
+        for days, ms in (("", ""), ("soon", "long"), ("-1", "-"))
+    ]
+    assert answers[0] and answers[0] == answers[1] == answers[2]
+
+
 def test_traffic_is_newest_first_with_its_facets(served: dict[str, Browse]) -> None:
     """The page to browse, without being asked."""
     shown = (served["filled"].get("/turnpike/traffic.json", _shape="objects")).json()

@@ -19,6 +19,8 @@ from addons.views.shown import LONGEST, UNKNOWN, Fact, clipped, facts_of, value_
         (0, "pinned", "no"),
         (200, "status", "200"),
         ("x", "model", "x"),
+        ("2026-11-27T02:21:26.123Z", "started_at", "2026-11-27 02:21:26 UTC"),
+        ("once", "started_at", "once"),
         ("text in a number's column", "cost_usd", "text in a number's column"),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_demo_shows_its_calls_and_leaves_nothing(empty_home: Path, tmp_path:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(page, timeout=10) as answer:
             assert f'data-tile="calls" data-exact="{TOTAL}"' in " ".join(answer.read().decode().split())
-        with opener.open(f"{page.removesuffix('/-/llm')}/turnpike/traffic.json?_size=max&_shape=array", timeout=10) as answer:
+        with opener.open(f"{page.removesuffix('/-/llm?range=15m')}/turnpike/traffic.json?_size=max&_shape=array", timeout=10) as answer:
             assert len(json.loads(answer.read())) == TOTAL
         again = shlex.split(process.line("replay --config"))
         done = subprocess.run(again, cwd=empty_home, capture_output=True, text=True, check=True)
