@@ -21,11 +21,11 @@ from addons.views.call_facts import BodyFacts, CallFacts, read_facts
 from addons.views.cells import duration
 from addons.views.conversation_facts import PAGE_CALLS
 from addons.views.curl import Curl, curl_of, quote
-from addons.views.images import find_images, is_shown
+from addons.views.images import find_images, is_shown, pixels
 from addons.views.jsontext import indent_json, parse_json
 from addons.views.links import Links
 from addons.views.rawbody import BodyView, view
-from addons.views.said import SaidMessage, Side, say
+from addons.views.said import Picture, SaidMessage, Side, say
 from addons.views.shown import Fact, clipped, facts_of, value_of, when
 from addons.views.timing import timing_of
 
@@ -167,23 +167,25 @@ def _image_source(facts: CallFacts, links: Links) -> Any:
     call_id = str(facts.row["id"])
     there = {"request": _images_there(facts, "request", facts.asked), "response": _images_there(facts, "response", facts.answered)}
 
-    def source(side: Side, number: int, part: Part) -> str | None:
+    def source(side: Side, number: int, part: Part) -> Picture | None:
         body, known = facts.bodies.get(side), there[side]
-        if body is None or body.problem or body.truncated or not is_shown(part) or not (known is None or known[number]):
+        content = known[number] if known is not None else None
+        if body is None or body.problem or body.truncated or not is_shown(part) or (known is not None and content is None):
             return None
-        return links.image(call_id, side, number)
+        return Picture(links.image(call_id, side, number), pixels(content) if content else None)
 
     return source
 
 
-def _images_there(facts: CallFacts, side: Side, messages: Sequence[Message]) -> list[bool] | None:
-    """Which of the images of a side are in its body; None where the body is not at hand."""
+def _images_there(facts: CallFacts, side: Side, messages: Sequence[Message]) -> list[bytes | None] | None:
+    """The images of a side out of its body (None for one that is not there); None where the body is not at hand."""
     body = facts.bodies.get(side)
     if body is None or body.content is None:
         return None
     parts = [part for message in messages for part in message.parts if part.kind == "image"]
     found = find_images(body.content, header(body.headers, "content-type"), parts)
-    return [image is not None and image.decoded() is not None for image in found]
+    decoded = (image.decoded() if image else None for image in found)
+    return [image[0] if image else None for image in decoded]
 
 
 def _omitted(asked: Sequence[Message]) -> range:

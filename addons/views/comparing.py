@@ -17,6 +17,7 @@ from addons.views.cells import duration, money, size
 from addons.views.charts import rate_of
 from addons.views.difference import Budget, Piece, compare, matches
 from addons.views.jsontext import indent_json
+from addons.views.shown import when
 
 Call = Mapping[str, Any]
 
@@ -101,12 +102,12 @@ class Page:
 
 def facts(a: Call, b: Call) -> list[Fact]:
     """Of `FACTS` those that one of the calls has."""
-    told = (Fact(name, _word(a.get(name)), _word(b.get(name))) for name in FACTS)
+    told = (Fact(name, _word(a.get(name), name), _word(b.get(name), name)) for name in FACTS)
     return [fact for fact in told if fact.a is not None or fact.b is not None]
 
 
-def _word(value: object) -> str | None:
-    return None if value is None else str(value)
+def _word(value: object, name: str) -> str | None:
+    return None if value is None else when(value) if name.endswith("_at") else str(value)
 
 
 def figures(a: Call, b: Call) -> list[Figure]:

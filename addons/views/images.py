@@ -87,6 +87,41 @@ def decode_image(encoded: str) -> tuple[bytes, str] | None:
     return (content, kind) if kind else None
 
 
+def pixels(content: bytes) -> tuple[int, int] | None:
+    """(width, height) by the image's own header; None where it says none.
+
+    PNG: https://www.w3.org/TR/png/#11IHDR; GIF: GIF89a, 18; WebP: RFC 9649, 2.5 to 2.7; JPEG: ITU-T T.81, B.2.2.
+    """
+    if content.startswith(b"\x89PNG") and content[12:16] == b"IHDR" and len(content) >= 24:
+        return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    if content.startswith(b"GIF8") and len(content) >= 10:
+        return int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little")
+    if content.startswith(b"RIFF") and len(content) >= 30:
+        return _webp_pixels(content)
+    return _jpeg_pixels(content) if content.startswith(b"\xff\xd8") else None
+
+
+def _webp_pixels(content: bytes) -> tuple[int, int] | None:
+    if content[12:16] == b"VP8X":
+        return int.from_bytes(content[24:27], "little") + 1, int.from_bytes(content[27:30], "little") + 1
+    if content[12:16] == b"VP8L":
+        packed = int.from_bytes(content[21:25], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    if content[12:16] == b"VP8 ":
+        return int.from_bytes(content[26:28], "little") & 0x3FFF, int.from_bytes(content[28:30], "little") & 0x3FFF
+    return None
+
+
+def _jpeg_pixels(content: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame; those three are tables
+            return int.from_bytes(content[at + 7 : at + 9]), int.from_bytes(content[at + 5 : at + 7])
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return None
+
+
 def _bytes_of(part: Part) -> object:
     return (part.data or {}).get("bytes")
 

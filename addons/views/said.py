@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from addons.core.call import Message, Part
@@ -22,8 +22,18 @@ from addons.views.shown import clipped
 Side = Literal["request", "response"]
 """Which of a call's bodies a message stands in."""
 
-ImageSource = Callable[[Side, int, Part], str | None]
-"""(side, number of the image among that side's images from 0, the part) → what an `<img>` gets as `src`; None: not shown, only named."""
+
+class Picture(NamedTuple):
+    """What an `<img>` gets as `src`, and (width, height) in pixels where they are known."""
+
+    src: str
+    pixels: tuple[int, int] | None = None
+
+
+ImageSource = Callable[[Side, int, Part], str | Picture | None]
+"""(side, number of the image among that side's images from 0, the part) → its picture, or the `src` alone; None: not shown, only named."""
+
+PartSource = Callable[[Part], str | Picture | None]
 
 SHOWN_CHARACTERS = 20_000
 """Of one part; a page with all of a 16 MiB body would choke a browser."""
@@ -107,11 +117,11 @@ def say_apart(
     return tuple(made)
 
 
-def _parts(message: Message, shown: int, source: Callable[[Part], str | None]) -> tuple[SaidPart, ...]:
+def _parts(message: Message, shown: int, source: PartSource) -> tuple[SaidPart, ...]:
     return tuple(_part(part, message.role, shown, source) for part in message.parts)
 
 
-def _numbered(side: Side, first: int, image_source: ImageSource | None) -> Callable[[Part], str | None]:
+def _numbered(side: Side, first: int, image_source: ImageSource | None) -> PartSource:
     """Asks for each image of a message, the first of which is number `first` of its side."""
     numbers = count(first)
     return lambda part: image_source(side, next(numbers), part) if image_source else None
@@ -161,7 +171,7 @@ def _message(position: int, role: str, parts: tuple[SaidPart, ...], is_answer: b
     )
 
 
-def _part(part: Part, role: str, shown: int, source: Callable[[Part], str | None]) -> SaidPart:
+def _part(part: Part, role: str, shown: int, source: PartSource) -> SaidPart:
     data = part.data or {}
     whole, is_json = _readable(part)
     text = whole[:shown]
@@ -178,7 +188,12 @@ def _part(part: Part, role: str, shown: int, source: Callable[[Part], str | None
     if part.kind in MEDIA:
         address = _string(data.get("url"))
         made = replace(made, url=address if address and is_web_address(address) else None)
-    return replace(made, src=source(part)) if part.kind == "image" else made
+    found = source(part) if part.kind == "image" else None
+    if found is None:
+        return made
+    picture = found if isinstance(found, Picture) else Picture(found)
+    measured = f"{picture.pixels[0]} \N{MULTIPLICATION SIGN} {picture.pixels[1]}" if picture.pixels else None
+    return replace(made, src=picture.src, title=", ".join(filter(None, (made.title, measured))))
 
 
 def _readable(part: Part) -> tuple[str, bool]:

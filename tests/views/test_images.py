@@ -9,7 +9,7 @@ import pytest
 
 from addons.core.call import Part
 from addons.views import images
-from addons.views.images import decode_image, find_image, find_images, is_shown
+from addons.views.images import decode_image, find_image, find_images, is_shown, pixels
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
@@ -64,6 +64,27 @@ def test_what_is_no_base64_is_no_image() -> None:
 def test_images_are_found_in_every_dialect(body: object) -> None:
     """By what they are."""
     assert find_image(json.dumps(body).encode(), "application/json", [image(len(PNG))], 0) == (PNG, "image/png")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\x02\0\0\0\x03\x08", (258, 3)),
+        (b"GIF89a\x02\x01\x03\x00" + bytes(9), (258, 3)),
+        (b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\x01\x01\x00\x02\x00\x00", (258, 3)),
+        (b"RIFF\0\0\0\0WEBPVP8L" + bytes(4) + b"\x2f" + (257 | 2 << 14).to_bytes(4, "little") + bytes(9), (258, 3)),
+        (b"RIFF\0\0\0\0WEBPVP8 " + bytes(7) + b"\x9d\x01\x2a\x02\x01\x03\x00", (258, 3)),
+        (b"\xff\xd8\xff\xe0\0\x04ab\xff\xc2\0\x11\x08\0\x03\x01\x02\x03", (258, 3)),
+        (b"\xff\xd8\xff\xe0\xff\xff", None),
+        (PNG, None),
+        (b"RIFF", None),
+        (b"", None),
+    ],
+    ids=["png", "gif", "webp", "webp lossless", "webp lossy", "jpeg", "jpeg cut", "no header", "cut", "nothing"],
+)
+def test_pixels_are_read_of_the_header(content: bytes, expected: tuple[int, int] | None) -> None:
+    """As each format writes them; of what is cut nothing is known."""
+    assert pixels(content) == expected
 
 
 def test_a_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
