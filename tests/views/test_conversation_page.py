@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from addons.core.ids import ulid
 from addons.storage.store import Store
 from addons.views.conversation_page import cache_used
 from addons.views.links import Links
@@ -19,6 +20,7 @@ from tests.views.support import Browse
 from tests.views.talks import SESSION, call, fill_talks, text
 
 ODD = ["..", ".", "a/b", "%2F", "~2F", "?", "#x", "東京", "a&b=c", HOSTILE]
+TWIN = ulid(1_760_000_009_999, (1001).to_bytes(10))  # it ends as call 1001 does
 EVIL = f'{HOSTILE}" onmouseover="alert(1)'
 
 
@@ -30,6 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browse]:
     said = [text("user", EVIL)]
     store.write([call(200 + n, 9000 + n, said, [text("assistant", EVIL)], conversation_id=one, model=EVIL) for n, one in enumerate(ODD)])
     store.write([call(1000 + n, 10_000 + n, said, [text("assistant", f"answer {n}")], conversation_id="long") for n in range(250)])
+    store.write([call(3000, 20_000, said, [text("assistant", "twin")], conversation_id="the long", id=TWIN)])
     store.close()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE calls SET outcome = ?, error_type = ? WHERE model = ?", (EVIL, EVIL, EVIL))
@@ -155,6 +158,15 @@ def test_who_talked_is_told(served: Browse) -> None:
     listed = served.client.get(unescape(rows[1]).replace("/traffic?", "/traffic.json?") + "&_shape=array").json()
     assert {row["conversation_id"] for row in listed} == {SESSION}
     assert f'href="/-/llm/diff?a={call_id(100)}&amp;b={call_id(102)}"' in html
+
+
+def test_of_several_that_end_alike_one_may_choose(served: Browse) -> None:
+    """Calls and conversations; where only one ends so, the way leads there."""
+    answer = served.client.get(f"/-/llm/call/{call_id(1001)[-8:].lower()}")
+    assert answer.status_code == 404
+    assert re.findall(r'<li><a href="/-/llm/call/(\w+)">', answer.text) == [TWIN, call_id(1001)]
+    answer = served.client.get(Links(str).conversation(SESSION[6:]))
+    assert (answer.status_code, answer.headers["location"]) == (302, Links(str).conversation(SESSION))
 
 
 def test_a_cache_that_was_not_used() -> None:
