@@ -155,11 +155,12 @@ def test_search_finds_what_is_no_word_of_the_index(served: dict[str, Browse], te
 def test_what_is_no_number_is_the_default(served: dict[str, Browse], query: str) -> None:
     """Of days, and of the others."""
     asked = {name: value for name, value in PARAMETERS.items() if f":{name}" in DESCRIBED["queries"][query]["sql"]}
-    answers = [
-        served["filled"].get(f"/turnpike/{query}.json", **asked | {"days": days, **({"ms": ms} if "ms" in asked else {})}).json()["rows"]
-        for days, ms in (("", ""), ("soon", "long"), ("-1", "-"))
-    ]
-    assert answers[0] and answers[0] == answers[1] == answers[2]
+    default = "7" if query == "error_rate" else "30"
+    wrong = [("days", default, text) for text in ("", "soon", "-1")] + [("ms", "5000", text) for text in ("", "long") if "ms" in asked]
+    for name, right, text in wrong:
+        one, other = (served["filled"].get(f"/turnpike/{query}.json", **asked | {name: value}).json()["rows"] for value in (right, text))
+        assert one == other
+        assert one or name == "ms" or query == "repeated_prompts"  # of which the sample has none
 
 
 def test_traffic_is_newest_first_with_its_facets(served: dict[str, Browse]) -> None:
