@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_name_that_points_here_is_refused(browse: Browse) -> None:
 def test_writing_and_browsing_go_on_together(tmp_path: Path) -> None:
     """The proxy may write first, later, or not at all: the page shows what is there, and the writer is not held up."""
     path = tmp_path / "live.db"
-    with Browse(path) as browse:
+    with Browse(None, env={**os.environ, "TURNPIKE_DB": str(path)}) as browse:
         assert browse.get("/turnpike/traffic.json").json()["rows"] == []
         for number in range(3):
             store = Store(path)  # opened and closed again: the WAL comes and goes

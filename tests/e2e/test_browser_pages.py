@@ -189,7 +189,7 @@ def test_ranges_and_filters_live_in_the_address(visit: Visit, captures: Captures
     page.select_option('form#filters select[name="outcome"]', "ok")
     page.click('form#filters input[type="submit"]')
     expect(page.locator("[data-chip]")).to_have_count(2)
-    assert "model=gpt-4o-mini-2025-09-01" in page.url and "range=90d" in page.url
+    assert "model=gpt-4o-mini-2025-09-01" in page.url and "otherwise=90d" in page.url
     where = "response_model = 'gpt-4o-mini-2025-09-01' AND outcome = 'ok' AND ts_ms > 1000 * (strftime('%s') - 90 * 86400)"
     assert exact(page)["calls"] == captures.value(f"SELECT count(*) FROM calls WHERE {where}") > 0
     page.click('[data-chip="outcome"] a')
