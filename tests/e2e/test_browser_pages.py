@@ -110,7 +110,7 @@ def captures(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         fill_talks(path)
         begins = datetime.fromtimestamp(first // 1000 - 1, UTC)
         fill(path, now=begins - timedelta(minutes=1))
-        yield Captures(path, page.removesuffix("/-/llm"), proxy, begins, datetime.fromtimestamp(last // 1000 + 2, UTC))
+        yield Captures(path, page.removesuffix("/-/llm?range=15m"), proxy, begins, datetime.fromtimestamp(last // 1000 + 2, UTC))
         assert process.stop() == 0
 
 
