@@ -60,7 +60,7 @@ WHERE a.call_id = c.id AND a.failure IS NOT NULL GROUP BY 1, 2"""
 _LATEST = f"""
 SELECT id, started_at, client, {MODEL} AS model, upstream, status, outcome, error_type, input_tokens, output_tokens, cost_usd, ttft_ms,
        duration_ms, prompt
-FROM calls WHERE rowid IN (SELECT rowid {_FROM} ORDER BY ts_ms DESC LIMIT :limit) ORDER BY ts_ms DESC, id DESC"""
+FROM calls WHERE rowid IN (SELECT rowid {_FROM} ORDER BY ts_ms DESC LIMIT :limit) ORDER BY ts_ms DESC, rowid DESC"""
 _PRINT = "SELECT count(*), max(rowid), total(ts_ms) FROM calls INDEXED BY calls_ts_ms WHERE ts_ms >= ? AND ts_ms < ?"
 _IDS = "SELECT rowid, id FROM calls WHERE rowid IN (SELECT value FROM json_each(?))"
 _NEWEST = "SELECT max(ts_ms) FROM calls"
