@@ -17,6 +17,8 @@ from tests.e2e.pages import PARAMETERS, datasette_pages
 from tests.views.samples import call_id
 from tests.views.support import Browse
 
+pytestmark = pytest.mark.slow
+
 INNOCENCE = """() => ({
   owned: window.owned ?? null,
   elements: document.querySelectorAll('[data-evil]').length,

@@ -31,6 +31,8 @@ from tests.views.samples import call_id, fill
 from tests.views.support import Browse
 from tests.views.talks import SESSION, fill_talks
 
+pytestmark = pytest.mark.slow
+
 SCREENSHOTS = Path(__file__).with_name("screenshots") if os.environ.get("TURNPIKE_SCREENSHOTS") else None
 MAX_SCREENSHOT_BYTES = 200_000
 SUMS = {

@@ -13,6 +13,8 @@ from tests.e2e.pages import check, datasette_pages, has_page, links, own_pages
 from tests.views.samples import CALLS, call_id, fill
 from tests.views.support import Browse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def browse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browse]:

@@ -19,6 +19,8 @@ import pytest
 from scripts.fake_provider.server import FakeProvider
 from tests.e2e.harness import Turnpike, fake_upstreams, wait_for
 
+pytestmark = pytest.mark.slow
+
 BIG = 64 * 1024
 SMALL_QUEUE = 1024 * 1024
 HEALS_S = 15.0

@@ -17,6 +17,8 @@ import pytest
 from scripts.fake_provider.server import FakeProvider
 from tests.e2e.harness import KEY_VARIABLES, STOP_S, Turnpike, fake_upstreams, new_key, wait_for
 
+pytestmark = pytest.mark.slow
+
 GRACE_S = 15
 STREAM, SLOW = "fake:chunks=60,delay=0.05", "fake:first_byte=3"
 ENDLESS = "fake:chunks=10000,delay=0.05"

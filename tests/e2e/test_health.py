@@ -87,6 +87,7 @@ def test_a_client_with_its_own_key_lists_its_models(provider: FakeProvider, tmp_
 
 
 @pytest.mark.usefixtures("many_files")
+@pytest.mark.slow
 def test_a_thousand_at_once_cause_one_request_per_upstream(provider: FakeProvider, tmp_path: Path) -> None:
     """All connections are open before the first request is sent; the upstreams take a second to answer."""
     upstreams = fake_upstreams(provider)

@@ -19,6 +19,8 @@ from tests.bench.load import Connection, chat, rss_mb
 from tests.e2e.harness import Turnpike, fake_upstreams, new_key
 from tests.rooms import Proxy, running_proxy
 
+pytestmark = pytest.mark.slow
+
 WARM_UP, CALLS, AT_ONCE = 300, 700, 8
 MAX_KEPT = 0.2
 """Objects of one type per call: what is kept of each call is 1 or more."""

@@ -22,7 +22,10 @@ from scripts.launch import program
 from tests.e2e.harness import clean_environment, free_port, new_key, wait_for
 from tests.scripts.run_process import RunProcess, is_there
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux spreads connections over SO_REUSEPORT")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux spreads connections over SO_REUSEPORT"),
+]
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "one two three"}]}

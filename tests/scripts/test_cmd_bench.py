@@ -21,6 +21,8 @@ from scripts.launch import program
 from tests.e2e.harness import scripted_server, wait_for
 from tests.scripts.run_process import RunProcess, is_there
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--warmup", "0", "--rounds", "1", "--requests", "10")
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 

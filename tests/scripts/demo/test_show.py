@@ -107,6 +107,7 @@ def test_the_rows_are_varied_and_priced(empty_home: Path, tmp_path: Path) -> Non
     assert [call for call in calls if call["redactions"] and "OPENAI_API_KEY=" in call["prompt"] and "***" in call["prompt"]]
 
 
+@pytest.mark.slow
 def test_a_second_demo_has_a_folder_and_ports_of_its_own(empty_home: Path, tmp_path: Path) -> None:
     """Two at once do not take anything from each other."""
     with demo(empty_home, tmp_path / "demo") as first, demo(empty_home, tmp_path / "demo") as second:
