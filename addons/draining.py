@@ -50,7 +50,8 @@ class Draining:
         """Begin to drain; asked again, or with nothing to wait for, end now."""
         grace_s = self.state.config.proxy.shutdown_grace
         if self._task or not grace_s:
-            logger.warning("ending at once: %d calls are cut off", len(self.state.live)) if self.state.live else None
+            if self.state.live:
+                logger.warning("ending at once: %d calls are cut off", len(self.state.live))
             ctx.master.shutdown()
             return
         self.state.draining_until = time.monotonic() + grace_s
