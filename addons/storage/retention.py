@@ -44,6 +44,7 @@ _UNUSED_SEGMENTS = f"DELETE FROM segments WHERE id IN (SELECT segment_id FROM se
 _LOOSE_MESSAGES = f"SELECT message_id FROM loose_messages ORDER BY message_id DESC LIMIT {BATCH}"
 """The newest first: what a message was said after is older than itself."""
 
+_HAS_LOOSE = "SELECT EXISTS (SELECT 1 FROM loose_messages)"
 _IS_USED = "SELECT EXISTS (SELECT 1 FROM call_messages WHERE message_id = ?1) OR EXISTS (SELECT 1 FROM messages WHERE parent = ?1)"
 _NEXT_CALL = "SELECT id, stored_at FROM calls WHERE stored_at >= ? AND stored_at < ? AND pinned = 0 ORDER BY stored_at LIMIT 1"
 _TLS_FAILURES = f"DELETE FROM tls_failures WHERE rowid IN (SELECT rowid FROM tls_failures WHERE last_at < ? LIMIT {TLS_FAILURES_BATCH})"
@@ -230,8 +231,9 @@ class Pruner:
 
     def _is_stale(self, in_between: bool) -> bool:
         self._note_stale()
-        if in_between:
-            return self._stale.is_dense(self._connection)
+        if in_between:  # a call's words are counted when it goes, and leave with its messages: not between the two
+            [waits] = self._connection.execute(_HAS_LOOSE).fetchone()
+            return not waits and self._stale.is_dense(self._connection)
         if not self._leave_stale:
             return self._stale.bytes > 0
         return self._stale.is_old() or self._stale.is_much(read_space(self._connection).used)

@@ -53,6 +53,7 @@ def in_flight(proxy: Proxy) -> int:
     return sum(key.in_flight for pool in proxy.journey.state.pools.values() for key in pool.keys)
 
 
+@pytest.mark.slow
 async def test_calls_are_let_go_of(fake: FakeProvider, keys: list[str], tmp_path: Path) -> None:
     """Neither flows nor what they hold stay when calls have ended, well or not, and their clients have gone."""
     fake.knobs.set(keys[0], {"status": 500}, 3)

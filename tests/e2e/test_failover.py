@@ -275,6 +275,7 @@ def test_a_date_names_a_wait_too(cells: Cells) -> None:
     assert 1.5 <= second.started_s - first.started_s <= 3.0 + SLACK_S
 
 
+@pytest.mark.slow
 def test_with_every_key_cooling_the_call_waits(cells: Cells) -> None:
     """All keys cool for longer than is waited for on one: the first that is free again answers, within the deadline."""
     cell = cells.take("http1")

@@ -295,6 +295,7 @@ def test_a_kill_costs_no_more_than_the_last_moment(fake: FakeProvider, tmp_path:
         turnpike.wait_rows(len(stored) + 1)
 
 
+@pytest.mark.slow
 def test_a_thousand_calls(fake: FakeProvider, tmp_path: Path) -> None:
     """1 000 calls at concurrency 50, both ways in, streamed and not: 1 000 rows, none lost or double, in bounded memory."""
     with own_proxy(fake, tmp_path) as turnpike:

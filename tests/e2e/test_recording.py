@@ -97,6 +97,7 @@ def config_with(fake: FakeProvider, keys: list[dict[str, Any]], **more: Any) -> 
     return {"version": 1, "upstreams": {"openai": openai_upstream}, **more}
 
 
+@pytest.mark.slow
 def test_keys_come_from_variables_and_files_and_change(fake: FakeProvider, tmp_path: Path) -> None:
     """Numbered variables and files are rotated; a changed file or configuration holds at once; a broken one leaves the old."""
     numbered, in_file, newer = [new_key() for _ in range(3)], new_key(), new_key()

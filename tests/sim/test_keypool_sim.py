@@ -7,6 +7,8 @@ import pytest
 from tests.sim.keypool_sim import CLIENTS, simulate
 from tests.sim.provider import PER_MINUTE, Limiter, SlidingWindow, TokenBucket
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("limiter", "arrivals", "seed"),

@@ -78,6 +78,7 @@ def test_the_demo_shows_its_calls_and_leaves_nothing(empty_home: Path, tmp_path:
     assert not (empty_home / ".mitmproxy").exists()
 
 
+@pytest.mark.slow
 def test_the_rows_are_varied_and_priced(empty_home: Path, tmp_path: Path) -> None:
     """Every dialect, both ways in, streams and errors, conversations, tools; real models have a price, secrets a mask."""
     folder = tmp_path / "demo"
