@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -92,3 +93,10 @@ def is_there(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def until(test: Callable[[], bool]) -> None:
+    """Waits, 20 seconds at most, for what another process does."""
+    async with asyncio.timeout(20):
+        while not test():
+            await asyncio.sleep(POLL_S)

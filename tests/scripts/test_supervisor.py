@@ -6,33 +6,19 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 
 from scripts.supervisor import Ended, Supervisor
+from tests.scripts.run_process import is_there, until
 
 
 def waits(folder: Path, name: str, at_the_end: str = "exit 0") -> list[str]:
     """A child that says when it is ready, notes that it was asked to end, and then does `at_the_end`."""
     script = f"trap 'echo {name} >> ended; {at_the_end}' TERM; echo $$ > {name}.new; mv {name}.new {name}; while :; do sleep 0.02; done"
     return ["sh", "-c", f"cd '{folder}' && {script}"]
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-async def until(test: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not test():
-            await asyncio.sleep(0.02)
 
 
 async def test_all_end_in_the_order_of_their_start(tmp_path: Path) -> None:

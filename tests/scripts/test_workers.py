@@ -15,6 +15,7 @@ import pytest
 
 from scripts import workers
 from scripts.workers import Workers, check_reuse_port, command_of, hold_port
+from tests.scripts.run_process import is_there, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 
@@ -33,20 +34,6 @@ def kept(folder: Path, script: str, count: int = 2, ready: Callable[[], bool] | 
 
 def pids(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "pids").read_text().split()] if (folder / "pids").exists() else []
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-async def until(test: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not test():
-            await asyncio.sleep(0.01)
 
 
 async def test_all_are_started_and_end_together(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
