@@ -1,4 +1,4 @@
-"""Hands hooks only to the add-ons that have them.
+"""Hands hooks only to the add-ons that have them, and puts in place what else of mitmproxy we do quicker (`quick.py`).
 
 mitmproxy walks its whole chain, some 45 add-ons of which few want any one hook, for each hook of a flow and again for `update`: two
 fifths of its time (DESIGN §2.9). Here the owners of a hook are found once, and found again when anything has changed. That is looked at
@@ -15,12 +15,16 @@ from __future__ import annotations
 import inspect
 import logging
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from mitmproxy import addonmanager, ctx, exceptions, flow, hooks
 from mitmproxy.addonmanager import AddonManager, Loader, traverse
+
+from addons.proxycore import quick
+from addons.proxycore.handling import arguments_of
+from addons.proxycore.idle import Idle, idle_rule
 
 OPTION = "turnpike_dispatch"
 
@@ -41,6 +45,9 @@ RESTS_ON: Mapping[str, list[str]] = {
 }
 """The methods of AddonManager that are replaced or called, or that this was written against, with their parameters."""
 
+OURS = ("trigger_event", "trigger", "handle_lifecycle", "turnpike_begin")
+"""The attributes of a manager that are ours."""
+
 PLAIN_LOOKUP: tuple[Any, ...] = (object.__getattribute__, ModuleType.__getattribute__, type.__getattribute__)
 _ABSENT = object()
 
@@ -50,11 +57,12 @@ logger = logging.getLogger(__name__)
 class Group(NamedTuple):
     """An add-on of the chain with all below it: a handler that fails costs those after it in its group, and no other group.
 
-    `owners`: those that have the hook, in order; None where one of them has others below it, which it may change: then the group is walked.
+    `owners`: those that have the hook, in order, each with what tells that it has nothing to do (None: it is asked in any case); None
+    where one of them has others below it, which it may change: then the group is walked.
     """
 
     top: Any
-    owners: tuple[Any, ...] | None
+    owners: tuple[tuple[Any, Idle | None], ...] | None
 
 
 class Table(dict[str, list[Group]]):
@@ -70,6 +78,7 @@ class Table(dict[str, list[Group]]):
         self._nested = [(addon, _below(addon)) for addon in everyone if id(addon) in self._parents | self._asked]
         self._attributes = [vars(addon) for addon in everyone if id(addon) not in self._asked]
         self._size = sum(map(len, self._attributes))
+        self._same = operator.eq if _equal_themselves_only(everyone) else _same
 
     def __missing__(self, name: str) -> list[Group]:
         groups = [Group(top, self._owners(members, name)) for top, members in zip(self._tops, self._members, strict=True)]
@@ -78,17 +87,20 @@ class Table(dict[str, list[Group]]):
 
     def holds(self, chain: list[Any]) -> bool:
         """Is everything still as it was: the chain, the lists below it, and the number of attributes of each add-on?"""
-        if chain is not self._chain or not _same(chain, self._tops) or sum(map(len, self._attributes)) != self._size:
+        same = self._same
+        if chain is not self._chain or not same(chain, self._tops) or sum(map(len, self._attributes)) != self._size:
             return False
         for addon, below in self._nested:  # no generator: this is done for every hook
             now = getattr(addon, "addons", ())
-            if not _same(now if isinstance(now, list | tuple) else list(now), below):
+            if not same(now if type(now) is list else list(now), below):
                 return False
         return True
 
-    def _owners(self, members: list[Any], name: str) -> tuple[Any, ...] | None:
-        owners = tuple(a for a in members if id(a) in self._asked or inspect.getattr_static(a, name, _ABSENT) is not _ABSENT)
-        return None if any(id(owner) in self._parents for owner in owners) else owners
+    def _owners(self, members: list[Any], name: str) -> tuple[tuple[Any, Idle | None], ...] | None:
+        owners = [a for a in members if id(a) in self._asked or inspect.getattr_static(a, name, _ABSENT) is not _ABSENT]
+        if any(id(owner) in self._parents for owner in owners):
+            return None
+        return tuple((owner, idle_rule(owner, name)) for owner in owners)
 
 
 class HookDispatch:
@@ -111,6 +123,7 @@ class HookDispatch:
             if wrong := broken_pins():
                 logger.warning("this mitmproxy's add-on manager is not the one of 12.2, its own dispatch stays: %s", "; ".join(wrong))
                 return
+            quick.install()
             self._manager = ctx.master.addons
             dispatch = Dispatch(self._manager)
             dispatch.install()
@@ -120,7 +133,8 @@ class HookDispatch:
     def done(self) -> None:
         """mitmproxy's own dispatch: a script that is loaded again brings its own of ours."""
         if self._manager is not None and self._listener is not None:
-            for name in ("trigger_event", "trigger", "handle_lifecycle"):
+            quick.uninstall()
+            for name in OURS:
                 vars(self._manager).pop(name, None)
             ctx.master._legacy_log_events.removeFilter(self._listener)
             self._manager = self._listener = None
@@ -137,6 +151,7 @@ class Dispatch:
         """In place of the manager's own, which stay those of its class."""
         manager: Any = self._manager
         manager.trigger_event, manager.trigger, manager.handle_lifecycle = self.trigger_event, self.trigger, self.handle_lifecycle
+        manager.turnpike_begin = self.begin  # for `handling`
 
     def groups(self, name: str) -> list[Group]:
         """Who has this hook now."""
@@ -147,41 +162,62 @@ class Dispatch:
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """As mitmproxy's; `update` is not even made where nobody wants it."""
-        subject = event.args()[0]
-        await self._manager.trigger_event(event)
-        if isinstance(subject, flow.Flow) and self.groups("update"):
-            await self._manager.trigger_event(hooks.UpdateHook([subject]))
+        if (rest := self.begin(event)) is not None:
+            await rest
 
     async def trigger_event(self, event: hooks.Hook) -> None:
         """As mitmproxy's."""
+        if event.name in WALKED:
+            await AddonManager.trigger_event(self._manager, event)
+        elif (rest := _begun(self._hand_out(event))) is not None:
+            await rest
+
+    def begin(self, event: hooks.Hook) -> Coroutine[Any, Any, None] | None:
+        """`handle_lifecycle` up to where it has to wait: None when all is done, as with most hooks, else what remains of it."""
+        return _begun(self._lifecycle(event))
+
+    def _lifecycle(self, event: hooks.Hook) -> Generator[Awaitable[Any]]:
+        if event.name in WALKED:
+            yield AddonManager.trigger_event(self._manager, event)
+        else:
+            yield from self._hand_out(event)
+        subject = arguments_of(event)[0]
+        if isinstance(subject, flow.Flow) and self.groups("update"):
+            yield from self._hand_out(hooks.UpdateHook([subject]))
+
+    def _hand_out(self, event: hooks.Hook) -> Generator[Awaitable[Any]]:
+        """Calls the handlers in order; yields what has to be awaited before the next, whose error may be thrown in."""
         manager, name = self._manager, event.name
-        if name in WALKED:
-            await AddonManager.trigger_event(manager, event)
-            return
         chain, groups = manager.chain, self.groups(name)
         known = len(chain)
-        arguments = event.args() if groups else []
+        arguments = arguments_of(event) if groups else ()
         for top, owners in groups:
             try:
                 if owners is None:
-                    await manager.invoke_addon(top, event)
+                    yield manager.invoke_addon(top, event)
                     continue
-                for owner in owners:
+                for owner, idle in owners:
+                    if idle is not None and idle(owner, *arguments):
+                        continue
                     handler = getattr(owner, name, None)
                     if handler and _is_handler(handler, name, owner):
                         result = handler(*arguments)
                         if result is not None and inspect.isawaitable(result):
-                            await result
+                            yield result
             except exceptions.AddonHalt:
                 return
             except exceptions.OptionsError:
                 raise
             except Exception as error:
                 log_error(error)
+        if len(chain) != known:
+            yield from self._hand_to_added(chain, known, event)
+
+    def _hand_to_added(self, chain: list[Any], known: int, event: hooks.Hook) -> Generator[Awaitable[Any]]:
         for late in _added(chain, known):
             try:
                 with addonmanager.safecall():
-                    await manager.invoke_addon(late, event)
+                    yield self._manager.invoke_addon(late, event)
             except exceptions.AddonHalt:
                 return
 
@@ -210,6 +246,27 @@ class Dispatch:
                 return
 
 
+def _begun(work: Generator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+    """Does the work up to the first thing that has to be awaited; None where there is no such thing."""
+    for first in work:
+        return _rest(work, first)
+    return None
+
+
+async def _rest(work: Generator[Awaitable[Any]], awaited: Awaitable[Any]) -> None:
+    """Awaits what the work yields. What fails fails in it, where it was yielded."""
+    try:
+        while True:
+            try:
+                await awaited
+            except BaseException as error:  # cancellation, too, is the work's to let through
+                awaited = work.throw(error)
+            else:
+                awaited = next(work)
+    except StopIteration:
+        return
+
+
 class _LogListener(logging.Filter):
     """mitmproxy formats every line once more, and schedules a hook, for the deprecated `add_log`; only where an add-on has it."""
 
@@ -224,10 +281,15 @@ class _LogListener(logging.Filter):
 def log_error(error: Exception) -> None:
     """What mitmproxy's `safecall` logs, from the same logger; the traceback begins with the handler."""
     traceback = error.__traceback__
-    traceback = traceback.tb_next or traceback if traceback else None
+    while traceback and traceback.tb_next and traceback.tb_frame.f_code in OUR_FRAMES:
+        traceback = traceback.tb_next
     for name in ("invoke_addon_sync", "invoke_addon"):
         traceback = addonmanager.cut_traceback(traceback, name)
     addonmanager.logger.error("Addon error: %s", error, exc_info=(type(error), error, traceback))
+
+
+OUR_FRAMES = frozenset(method.__code__ for method in (Dispatch._hand_out, Dispatch.trigger, _rest))
+"""What stands above a handler in a traceback, and says nothing of it."""
 
 
 def broken_pins() -> list[str]:
@@ -274,3 +336,9 @@ def _below(addon: Any) -> list[Any]:
 def _same(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """The very same objects: add-ons may be equal."""
     return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
+def _equal_themselves_only(addons: Iterable[Any]) -> bool:
+    """Then `==` of lists of them, which looks at identity first and is several times quicker, does for `_same`."""
+    plain: Any = object.__eq__
+    return all(type(addon).__eq__ is plain for addon in addons)
