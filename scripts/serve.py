@@ -50,6 +50,7 @@ class ProxyMaster(dump.DumpMaster):
 def main(arguments: Sequence[str]) -> None:
     """Become mitmdump. `arguments` as from a command line, without the program's name."""
     raise_descriptor_limit()
+    os.environ.setdefault("UV_USE_IO_URING", "0")  # of uvloop's libuv: a thread of the kernel that polls, for files that we don't read
     loop, why = chosen_loop(os.environ.get(LOOP_VARIABLE, ""))
     if loop:
         asyncio.set_event_loop_policy(_Policy(loop))

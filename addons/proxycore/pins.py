@@ -19,11 +19,13 @@ _OURS = "turnpike_stock"
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """`owner.name` is to be `ours` where the source of the stock one has this digest; without `ours` it stays, but was read."""
+    """`owner.name` is to be `ours` where the source of the stock one has this digest (None: it is no function, or Python's own).
+
+    Without `ours` it stays, but was read."""
 
     owner: Any
     name: str
-    digest: str
+    digest: str | None
     ours: Any = None
 
     @property
@@ -39,7 +41,7 @@ class Replacement:
 
     def fits(self) -> bool:
         """Is the stock one what was read?"""
-        return source_digest(self.stock) == self.digest
+        return self.digest is None or source_digest(self.stock) == self.digest
 
 
 def source_digest(stock: Any) -> str:
