@@ -2,7 +2,8 @@
 
 mitmproxy walks its whole chain, some 45 add-ons of which few want any one hook, for each hook of a flow and again for `update`: two
 fifths of its time (DESIGN §2.9). Here the owners of a hook are found once, and found again when anything has changed. That is looked at
-before every hook, since mitmproxy lets scripts come and go, nested lists change, and an add-on get a hook while it runs.
+before every hook, since mitmproxy lets scripts come and go, nested lists change, and an add-on get a hook while it runs; of the hooks
+that one event of a connection sets off, before the first.
 
 The order, `AddonHalt`, what is logged of a handler that fails, and what a handler is (asked for anew each time) are mitmproxy's own
 (12.2 `addonmanager.py`). Two things count from the next hook on, rather than within the one that is being handed out: what a handler
@@ -23,7 +24,7 @@ from mitmproxy import addonmanager, ctx, exceptions, flow, hooks
 from mitmproxy.addonmanager import AddonManager, Loader, traverse
 
 from addons.proxycore import quick
-from addons.proxycore.handling import arguments_of
+from addons.proxycore.handling import Turn, arguments_of
 from addons.proxycore.idle import Idle, idle_rule
 
 OPTION = "turnpike_dispatch"
@@ -146,6 +147,7 @@ class Dispatch:
     def __init__(self, manager: AddonManager) -> None:
         self._manager = manager
         self._table = Table(manager.chain)
+        self._looked_at = 0
 
     def install(self) -> None:
         """In place of the manager's own, which stay those of its class."""
@@ -155,9 +157,12 @@ class Dispatch:
 
     def groups(self, name: str) -> list[Group]:
         """Who has this hook now."""
-        chain = self._manager.chain
-        if not self._table.holds(chain):
-            self._table = Table(chain)
+        turn = Turn.number
+        if turn == 0 or turn != self._looked_at:
+            chain = self._manager.chain
+            if not self._table.holds(chain):
+                self._table = Table(chain)
+            self._looked_at = turn
         return self._table[name]
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:

@@ -44,6 +44,15 @@ FULL = "turnpike_full"
 
 READ_BYTES = 65535  # as mitmproxy's
 
+
+
+class Turn:
+    """What one event sets off until all of it is handled. `number`: of the one that is under way; 0 when none is."""
+
+    number = 0
+    last = 0
+
+
 Rest = Coroutine[Any, Any, None]
 Begin = Callable[[commands.StartHook], Rest | None]
 
@@ -68,6 +77,8 @@ def handle_now(self: ConnectionHandler, event: events.Event) -> None:
         waiting.append((event, None))
         return
     attributes[WAITING] = waiting = deque()
+    outer, Turn.number = Turn.number, Turn.last + 1  # an add-on may have set off something at another connection
+    Turn.last = Turn.number
     try:
         self.timeout_watchdog.register_activity()
         _handle(self, event, waiting)
@@ -77,6 +88,7 @@ def handle_now(self: ConnectionHandler, event: events.Event) -> None:
             if done is not None and not done.done():
                 done.set_result(None)
     finally:
+        Turn.number = outer
         del attributes[WAITING]
 
 
