@@ -45,7 +45,6 @@ FULL = "turnpike_full"
 READ_BYTES = 65535  # as mitmproxy's
 
 
-
 class Turn:
     """What one event sets off until all of it is handled. `number`: of the one that is under way; 0 when none is."""
 
@@ -71,12 +70,10 @@ async def server_event(self: ConnectionHandler, event: events.Event) -> None:
 
 
 def handle_now(self: ConnectionHandler, event: events.Event) -> None:
-    """This event, then those that come meanwhile. Called from within itself, it leaves the event to the one that is at work."""
+    """This event, then those that come meanwhile. Not to be called while another is handled."""
     attributes = vars(self)
-    if (waiting := attributes.get(WAITING)) is not None:
-        waiting.append((event, None))
-        return
-    attributes[WAITING] = waiting = deque()
+    waiting: deque[tuple[events.Event, asyncio.Future[None] | None]] = deque()
+    attributes[WAITING] = waiting
     outer, Turn.number = Turn.number, Turn.last + 1  # an add-on may have set off something at another connection
     Turn.last = Turn.number
     try:
@@ -205,8 +202,6 @@ class Feed(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Straight into the layers, and no further while a connection of this client takes no more."""
-        if self.closed.done():
-            return
         handle_now(self._handler, events.DataReceived(self._connection, data))
         if self._full and self._waits is None:
             self._transport.pause_reading()
@@ -223,14 +218,14 @@ class Feed(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still read."""
-        self.stop()
+        self._end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """By either side."""
         self._full.discard(self)
         self._before.connection_lost(exc)
-        self.stop()
+        self._end()
 
     def pause_writing(self) -> None:
         """More waits to be sent than should."""
@@ -242,8 +237,7 @@ class Feed(asyncio.Protocol):
         self._full.discard(self)
         self._before.resume_writing()
 
-    def stop(self) -> None:
-        """Nothing more is taken in."""
+    def _end(self) -> None:
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -252,17 +246,13 @@ async def handle_connection(self: ConnectionHandler, connection: Connection) -> 
     """As mitmproxy's, for the connection's entire life: read until EOF, then maybe wait until our own side is closed too."""
     transport = self.transports[connection]
     cancelled: asyncio.CancelledError | None = None
-    feed: Feed | None = None
     try:
         if not isinstance(transport.reader, asyncio.StreamReader):  # UDP and WireGuard
             await _read(self, connection, lambda: False)
         elif await _read(self, connection, partial(_is_empty, transport.reader)):
-            feed = Feed(self, connection, cast("asyncio.StreamWriter", transport.writer))
-            await feed.closed
+            await Feed(self, connection, cast("asyncio.StreamWriter", transport.writer)).closed
     except asyncio.CancelledError as error:
         cancelled = error
-        if feed:
-            feed.stop()
     await _end(self, connection, cancelled)
 
 
