@@ -12,7 +12,8 @@ from mitmproxy.test import taddons, tflow
 from addons.proxycore import idle
 from addons.proxycore.idle import idle_rule
 
-HOSTS = ["mitm.it", "MITM.IT", "mitm.it:80", "xmitm.it", "a.example", "", "mitm.it.example", "xn--mitm", "\uff4d\uff49\uff54\uff4d.it", "[::1]:80"]
+WIDE = "\uff4d\uff49\uff54\uff4d.it"  # letters that a host name may be written in, too
+HOSTS = ["mitm.it", "MITM.IT", "mitm.it:80", "xmitm.it", "a.example", "", "mitm.it.example", "xn--mitm", WIDE, "[::1]:80"]
 
 
 @pytest.mark.parametrize("served", ["mitm.it", "Mitm.It", "a.example", "ä.example"])
