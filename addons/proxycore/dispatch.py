@@ -147,7 +147,7 @@ class Dispatch:
     def __init__(self, manager: AddonManager) -> None:
         self._manager = manager
         self._table = Table(manager.chain)
-        self._looked_at = 0
+        self._looked_at: Turn | None = None
 
     def install(self) -> None:
         """In place of the manager's own, which stay those of its class."""
@@ -157,8 +157,8 @@ class Dispatch:
 
     def groups(self, name: str) -> list[Group]:
         """Who has this hook now."""
-        turn = Turn.number
-        if turn == 0 or turn != self._looked_at:
+        turn = Turn.current
+        if turn is None or turn is not self._looked_at:
             chain = self._manager.chain
             if not self._table.holds(chain):
                 self._table = Table(chain)

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 from mitmproxy import flow, hooks
@@ -36,8 +36,8 @@ from addons.proxycore.pins import Replacement
 HIGH_WATER = 64 * 1024
 """Bytes that wait to be sent from which on a transport counts as full: what asyncio and uvloop begin with."""
 
-WAITING = "turnpike_waiting"
-"""The attribute of a handler with the events that came while another was handled: not there when none is."""
+TURN = "turnpike_turn"
+"""The attribute of a handler with its turn: not there when none is under way."""
 
 FULL = "turnpike_full"
 """The attribute of a handler with the `Feed`s of connections that take no more."""
@@ -46,10 +46,33 @@ READ_BYTES = 65535  # as mitmproxy's
 
 
 class Turn:
-    """What one event sets off until all of it is handled. `number`: of the one that is under way; 0 when none is."""
+    """What one event sets off at a connection's handler, until all of it is handled.
 
-    number = 0
-    last = 0
+    `waiting`: events that came meanwhile, and whom to tell; `outbox`: what is to be sent, by connection. `current` is the one that is
+    under way, if any.
+    """
+
+    __slots__ = ("outbox", "waiting")
+    current: ClassVar[Turn | None] = None
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[events.Event, asyncio.Future[None] | None]] = deque()
+        self.outbox: dict[asyncio.StreamWriter, list[bytes]] = {}
+
+    def put(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        """To be sent at the end: a head and its body go in one system call."""
+        pieces = self.outbox.get(writer)
+        if pieces is None:
+            self.outbox[writer] = [data]
+        else:
+            pieces.append(data)
+
+    def send(self) -> None:
+        """All of it."""
+        for writer, pieces in self.outbox.items():
+            if not writer.is_closing():
+                writer.write(pieces[0]) if len(pieces) == 1 else writer.writelines(pieces)
+        self.outbox.clear()
 
 
 Rest = Coroutine[Any, Any, None]
@@ -60,47 +83,50 @@ Begin = Callable[[commands.StartHook], Rest | None]
 
 async def server_event(self: ConnectionHandler, event: events.Event) -> None:
     """As mitmproxy's: when this returns the event has been handled."""
-    waiting: deque[tuple[events.Event, asyncio.Future[None] | None]] | None = vars(self).get(WAITING)
-    if waiting is None:
+    turn: Turn | None = vars(self).get(TURN)
+    if turn is None:
         handle_now(self, event)
     else:  # a task that was begun while an event is handled
         done = asyncio.get_running_loop().create_future()
-        waiting.append((event, done))
+        turn.waiting.append((event, done))
         await done
 
 
 def handle_now(self: ConnectionHandler, event: events.Event) -> None:
     """This event, then those that come meanwhile. Not to be called while another is handled."""
-    attributes = vars(self)
-    waiting: deque[tuple[events.Event, asyncio.Future[None] | None]] = deque()
-    attributes[WAITING] = waiting
-    outer, Turn.number = Turn.number, Turn.last + 1  # an add-on may have set off something at another connection
-    Turn.last = Turn.number
+    turn = vars(self)[TURN] = Turn()
+    outer, Turn.current = Turn.current, turn  # an add-on may have set off something at another connection
     try:
         self.timeout_watchdog.register_activity()
-        _handle(self, event, waiting)
-        while waiting:
-            event, done = waiting.popleft()
-            _handle(self, event, waiting)
+        _handle(self, event, turn)
+        while turn.waiting:
+            event, done = turn.waiting.popleft()
+            _handle(self, event, turn)
             if done is not None and not done.done():
                 done.set_result(None)
+        turn.send()
     finally:
-        Turn.number = outer
-        del attributes[WAITING]
+        Turn.current = outer
+        del vars(self)[TURN]
 
 
-def _handle(self: ConnectionHandler, event: events.Event, waiting: deque[tuple[events.Event, asyncio.Future[None] | None]]) -> None:
+def _handle(self: ConnectionHandler, event: events.Event, turn: Turn) -> None:
     transports = self.transports
     try:
         for command in self.layer.handle_event(event):
             if isinstance(command, commands.StartHook):
                 if _begin_hook(self, command) and command.blocking:
-                    waiting.append((events.HookCompleted(command), None))
+                    turn.waiting.append((events.HookCompleted(command), None))
             elif isinstance(command, commands.OpenConnection):
                 _open(self, command)
             elif isinstance(command, commands.ConnectionCommand):
-                if command.connection in transports:  # else it has been closed already
-                    _at_connection(self, command)
+                if (transport := transports.get(command.connection)) is None:
+                    pass  # it has been closed already
+                elif isinstance(command, commands.SendData):
+                    turn.put(cast("asyncio.StreamWriter", transport.writer), command.data)
+                else:
+                    turn.send()
+                    _close(self, command)
             elif isinstance(command, commands.Log):
                 self.log(command.message, command.level)
             elif isinstance(command, commands.RequestWakeup):
@@ -112,16 +138,11 @@ def _handle(self: ConnectionHandler, event: events.Event, waiting: deque[tuple[e
         self.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
 
 
-def _at_connection(self: ConnectionHandler, command: commands.ConnectionCommand) -> None:
-    connection = command.connection
-    if isinstance(command, commands.SendData):
-        writer = self.transports[connection].writer
-        if not writer.is_closing():  # type: ignore[union-attr]
-            writer.write(command.data)  # type: ignore[union-attr]
-    elif isinstance(command, commands.CloseTcpConnection):
-        self.close_connection(connection, command.half_close)
+def _close(self: ConnectionHandler, command: commands.ConnectionCommand) -> None:
+    if isinstance(command, commands.CloseTcpConnection):
+        self.close_connection(command.connection, command.half_close)
     elif isinstance(command, commands.CloseConnection):
-        self.close_connection(connection, False)
+        self.close_connection(command.connection, False)
     else:
         raise RuntimeError(f"Unexpected command: {command}")
 

@@ -78,6 +78,35 @@ def option(self: OptManager, attr: str) -> Any:
     return current(found)
 
 
+# Messages ---------------------------------------------------------------------------------------------------------------
+
+TYPES = {
+    "http_version": bytes,
+    "headers": http.Headers,
+    "content": bytes,
+    "trailers": http.Headers,
+    "timestamp_start": float,
+    "timestamp_end": float,
+    "host": str,
+    "port": int,
+    "method": bytes,
+    "scheme": bytes,
+    "authority": bytes,
+    "path": bytes,
+    "status_code": int,
+    "reason": bytes,
+}
+NULLABLE = frozenset({"content", "trailers", "timestamp_end"})
+
+
+def check_types(self: http.MessageData) -> None:
+    """`MessageData.__post_init__`, which is there without `-O` only: what is of the very types needs no closer look."""
+    for name, value in vars(self).items():
+        if type(value) is not TYPES.get(name) and not (value is None and name in NULLABLE):
+            _stock_check_types(self)
+            return
+
+
 # Contexts and ids -------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +173,9 @@ def handle_event(self: Layer, event: events.Event) -> Generator[commands.Command
 _layer = Replacement(Layer, "handle_event", "fd88b0fb09ceddbb", handle_event)
 _stock_handle_event: Callable[[Layer, events.Event], Generator[commands.Command, Any, Any]] = _layer.stock
 
+_message = Replacement(http.MessageData, "__post_init__", "f65088e210cd9cc1", check_types)
+_stock_check_types: Any = _message.stock if __debug__ else None
+
 _is_valid_host: Any = lru_cache(REMEMBERED)(Replacement(check, "is_valid_host", "76efad3bee98e9b5").stock)
 _parse_authority: Any = lru_cache(REMEMBERED)(Replacement(url, "parse_authority", "d8338265c05d8491").stock)
 
@@ -178,6 +210,7 @@ REPLACED = (
         Replacement(_Option, "default", "cfc9882b8960757d"),
         Replacement(OptManager, "__getattr__", "a9d5792099cd82ef", option),
     ),
+    (_message,) if __debug__ else (),
     (Replacement(Context, "fork", "cad9374a0689f10a", fork), Replacement(Context, "__init__", "7ee4176662abb9c7")),
     (
         Replacement(check, "is_valid_host", "76efad3bee98e9b5", is_valid_host),

@@ -350,13 +350,13 @@ def asking(flow: HTTPFlow) -> Script:
 
 
 async def test_a_turn_ends_with_what_it_set_off() -> None:
-    """Outside one there is no number; each has its own."""
+    """Outside there is none; each event of the socket has its own."""
     with taddons.context(loadcore=False) as context:
         context.options.add_option("tcp_timeout", int, 600, "")
-        numbers: list[int] = []
+        turns: list[Turn | None] = []
 
         def note(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
-            numbers.append(Turn.number)
+            turns.append(Turn.current)
             yield from ()
 
         replace_all([REPLACED])
@@ -364,9 +364,10 @@ async def test_a_turn_ends_with_what_it_set_off() -> None:
         try:
             _, writer = await proxy.connect(note)
             writer.write(b"x")
-            await proxy.layer.until(lambda: len(numbers) == 2)
-            assert Turn.number == 0
-            assert 0 < numbers[0] < numbers[1]
+            await proxy.layer.until(lambda: len(turns) == 2)
+            assert Turn.current is None
+            assert None not in turns
+            assert turns[0] is not turns[1]
         finally:
             await proxy.close()
             put_back([REPLACED])

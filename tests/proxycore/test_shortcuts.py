@@ -17,7 +17,7 @@ from mitmproxy.net.http import url
 from mitmproxy.optmanager import OptManager, _Option
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.test import taddons, tflow
+from mitmproxy.test import taddons, tflow, tutils
 
 from addons.proxycore import shortcuts
 from addons.proxycore.pins import Replacement, put_back, replace_all
@@ -176,3 +176,17 @@ def test_a_layer_that_waits_keeps_what_comes_meanwhile(debug: str | None) -> Non
     with pytest.raises(ValueError, match="fail"):
         handle(events.DataReceived(client, b"fail"))
     assert told(handle(events.DataReceived(client, b"c"))) == ["c?"]
+
+
+@pytest.mark.skipif(not __debug__, reason="with -O mitmproxy checks nothing")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("host", b"h"), ("port", "1"), ("port", True), ("content", "text"), ("content", None), ("headers", None), ("path", 3)],
+)
+def test_types_of_a_message(name: str, value: Any) -> None:
+    """What mitmproxy takes is taken, and what it refuses is refused in its words."""
+    data = tutils.treq().data
+    assert outcome(shortcuts.check_types, data) == outcome(shortcuts._stock_check_types, data) is None
+    assert outcome(shortcuts.check_types, tutils.tresp().data) is None
+    setattr(data, name, value)
+    assert outcome(shortcuts.check_types, data) == outcome(shortcuts._stock_check_types, data)
