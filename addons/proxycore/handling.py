@@ -26,7 +26,8 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import flow, hooks
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.utils import asyncio_utils
@@ -38,6 +39,9 @@ HIGH_WATER = 64 * 1024
 
 TURN = "turnpike_turn"
 """The attribute of a handler with its turn: not there when none is under way."""
+
+ENTRY = "turnpike_entry"
+"""The attribute of a handler with what handles its events, once that is known for good."""
 
 FULL = "turnpike_full"
 """The attribute of a handler with the `Feed`s of connections that take no more."""
@@ -75,6 +79,7 @@ class Turn:
         self.outbox.clear()
 
 
+Handle = Callable[[events.Event], layer.CommandGenerator[None]]
 Rest = Coroutine[Any, Any, None]
 Begin = Callable[[commands.StartHook], Rest | None]
 
@@ -111,22 +116,17 @@ def handle_now(self: ConnectionHandler, event: events.Event) -> None:
 
 
 def _handle(self: ConnectionHandler, event: events.Event, turn: Turn) -> None:
-    transports = self.transports
+    handle: Handle = vars(self).get(ENTRY) or _entry(self)
     try:
-        for command in self.layer.handle_event(event):
+        for command in handle(event):
             if isinstance(command, commands.StartHook):
                 if _begin_hook(self, command) and command.blocking:
                     turn.waiting.append((events.HookCompleted(command), None))
             elif isinstance(command, commands.OpenConnection):
                 _open(self, command)
             elif isinstance(command, commands.ConnectionCommand):
-                if (transport := transports.get(command.connection)) is None:
-                    pass  # it has been closed already
-                elif isinstance(command, commands.SendData):
-                    turn.put(cast("asyncio.StreamWriter", transport.writer), command.data)
-                else:
-                    turn.send()
-                    _close(self, command)
+                if (transport := self.transports.get(command.connection)) is not None:  # else it has been closed already
+                    _at_connection(self, command, transport, turn)
             elif isinstance(command, commands.Log):
                 self.log(command.message, command.level)
             elif isinstance(command, commands.RequestWakeup):
@@ -138,7 +138,23 @@ def _handle(self: ConnectionHandler, event: events.Event, turn: Turn) -> None:
         self.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
 
 
-def _close(self: ConnectionHandler, command: commands.ConnectionCommand) -> None:
+def _entry(self: ConnectionHandler) -> Handle:
+    """Where an event does not only pass through: past the two layers that have nothing more to do once HTTP has been seen."""
+    outer: Any = self.layer
+    inner = getattr(vars(outer).get("_handle_event"), "__self__", None)
+    if type(outer) is not modes.HttpProxy or type(inner) is not layer.NextLayer or inner._handle is None:
+        return cast("Handle", outer.handle_event)
+    if outer._paused or inner._paused or outer.debug is not None:
+        return cast("Handle", outer.handle_event)
+    vars(self)[ENTRY] = inner._handle
+    return inner._handle
+
+
+def _at_connection(self: ConnectionHandler, command: commands.ConnectionCommand, transport: ConnectionIO, turn: Turn) -> None:
+    if isinstance(command, commands.SendData):
+        turn.put(cast("asyncio.StreamWriter", transport.writer), command.data)
+        return
+    turn.send()
     if isinstance(command, commands.CloseTcpConnection):
         self.close_connection(command.connection, command.half_close)
     elif isinstance(command, commands.CloseConnection):
@@ -318,6 +334,9 @@ async def _end(self: ConnectionHandler, connection: Connection, cancelled: async
 REPLACED = (
     Replacement(ConnectionHandler, "server_event", "a2b42657ebe8bf6d", server_event),
     Replacement(ConnectionHandler, "handle_connection", "95c3f93e9824e527", handle_connection),
-    Replacement(ConnectionHandler, "hook_task", "9ac7970160526268"),  # what these two do is done here too
+    Replacement(ConnectionHandler, "hook_task", "9ac7970160526268"),  # what these do is done here too, or passed by
+    Replacement(modes.HttpProxy, "_handle_event", "8147a0c98455987c"),
+    Replacement(layer.NextLayer, "handle_event", "4e9724eb64588ac2"),
+    Replacement(layer.NextLayer, "_ask", "4d8ace76d8488336"),
     Replacement(ProxyConnectionHandler, "handle_hook", "9f8b52fd798203c9"),
 )

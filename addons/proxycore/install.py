@@ -26,6 +26,7 @@ RESTS_ON: Mapping[type, Mapping[str, list[str]]] = {
         "_handle_event": ["self", "event"],
         "state_wait_for_request_headers": ["self", "event"],
         "start_request_stream": ["self"],
+        "start_response_stream": ["self"],
         "state_consume_request_body": ["self", "event"],
         "state_stream_request_body": ["self", "event"],
         "state_wait_for_response_headers": ["self", "event"],

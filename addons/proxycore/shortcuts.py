@@ -5,6 +5,7 @@
 - a host that was found valid, or an authority that was parsed, is not looked at again;
 - a context is not given a server, with an id of its own, that is thrown away at once;
 - ids (`uuid4`) come of randomness that is fetched for some hundred at a time: each would be a system call;
+- a class of hooks that was found fit is not looked at again for each hook;
 - a layer's events go through one generator less, and no `send` for each command.
 
 Read in mitmproxy 12.2; `REPLACED` pins it.
@@ -14,11 +15,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
-from mitmproxy import connection, flow, http
+from mitmproxy import connection, flow, hooks, http
 from mitmproxy.coretypes import multidict
 from mitmproxy.net import check
 from mitmproxy.net.http import url
@@ -34,6 +36,16 @@ REMEMBERED = 1024
 """Names, hosts and authorities; a client chooses what it sends, so there is a limit."""
 
 # Headers ----------------------------------------------------------------------------------------------------------------
+
+
+def init_headers(self: http.Headers, fields: Iterable[tuple[bytes, bytes]] = (), **headers: Any) -> None:
+    """`Headers.__init__`. Raises TypeError."""
+    self.fields = tuple([tuple(field) for field in fields])  # type: ignore[misc]
+    for key, value in self.fields:
+        if not isinstance(key, bytes) or not isinstance(value, bytes):
+            raise TypeError("Header fields must be bytes.")
+    if headers:
+        self.update({_bytes(name).replace(b"_", b"-"): _bytes(value) for name, value in headers.items()})
 
 
 def get_all(self: http.Headers, name: str | bytes) -> list[str]:
@@ -54,9 +66,13 @@ def contains(self: http.Headers, key: object) -> bool:
     return any([name.lower() == sought for name, _ in self.fields])
 
 
+def _bytes(text: str | bytes) -> bytes:
+    return strutils.always_bytes(text, "utf-8", "surrogateescape")
+
+
 @lru_cache(REMEMBERED)
 def _key(name: str | bytes) -> bytes:
-    return strutils.always_bytes(name, "utf-8", "surrogateescape").lower()
+    return _bytes(name).lower()
 
 
 # Options ----------------------------------------------------------------------------------------------------------------
@@ -148,6 +164,21 @@ VARIANT_AND_VERSION = 0x8000 << 48 | 4 << 76
 """RFC 9562: what a random UUID has in its fixed bits."""
 
 
+# Hooks and replies ------------------------------------------------------------------------------------------------------
+
+
+def new_hook(cls: type[commands.StartHook], *_: Any, **__: Any) -> commands.StartHook:
+    """`StartHook.__new__` and `Hook.__new__`, which make sure each time that the class is a dataclass. Raises TypeError."""
+    if cls not in _fit_classes:
+        _stock_new_hook(cls)
+        _fit_classes.add(cls)
+    made: commands.StartHook = object.__new__(cls)
+    return made
+
+
+_fit_classes: WeakSet[type] = WeakSet()
+
+
 # Layers -----------------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +200,9 @@ def handle_event(self: Layer, event: events.Event) -> Generator[commands.Command
     else:
         self._paused_event_queue.append(event)
 
+
+_hook = Replacement(commands.StartHook, "__new__", "722d742f24074dc2", staticmethod(new_hook))
+_stock_new_hook: Any = _hook.stock.__func__
 
 _layer = Replacement(Layer, "handle_event", "fd88b0fb09ceddbb", handle_event)
 _stock_handle_event: Callable[[Layer, events.Event], Generator[commands.Command, Any, Any]] = _layer.stock
@@ -194,7 +228,10 @@ def parse_authority(authority: Any, check: bool) -> tuple[str, int | None]:
 _ids = Ids()
 
 REPLACED = (
+    (_hook, Replacement(hooks.Hook, "__new__", "b06952a61b01b58e")),
     (
+        Replacement(http.Headers, "__init__", "4d53696a5f9f6670", init_headers),
+        Replacement(multidict.MultiDict, "__init__", "faf0668e22579e8b"),
         Replacement(http.Headers, "get_all", "367b3317bc2ba45c", get_all),
         Replacement(http.Headers, "get", None, get),
         Replacement(http.Headers, "__contains__", None, contains),

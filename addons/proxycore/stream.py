@@ -38,6 +38,12 @@ class TurnpikeStream(HttpStream):
                 self.flow.metadata[ORIGIN_FORM] = True
             answer = yield command
 
+    def start_response_stream(self) -> Commands:
+        """As mitmproxy's, without the line that it logs for each."""
+        for command in super().start_response_stream():
+            if not isinstance(command, commands.Log):
+                yield command
+
     def start_request_stream(self) -> Commands:
         """Ask for the target first; a refusal, or that nobody is there, is answered as soon as the body is in."""
         yield RequestStreamHook(self.flow)

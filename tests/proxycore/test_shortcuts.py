@@ -17,6 +17,7 @@ from mitmproxy.net.http import url
 from mitmproxy.optmanager import OptManager, _Option
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.test import taddons, tflow, tutils
 
 from addons.proxycore import shortcuts
@@ -49,6 +50,43 @@ def test_headers(fields: list[tuple[bytes, bytes]], key: Any) -> None:
     assert outcome(shortcuts.get, headers, key) == outcome(stock(Headers, "get"), headers, key)
     assert outcome(shortcuts.get, headers, key, "instead") == outcome(stock(Headers, "get"), headers, key, "instead")
     assert outcome(shortcuts.contains, headers, key) == outcome(stock(Headers, "__contains__"), headers, key)
+
+
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        ((), {}),
+        ([[b"A", b"1"], (b"a", b"2")], {"content_type": "x", "ä": b"y"}),
+        ([("text", b"")], {}),
+        ([(b"a", None)], {}),
+        ([(b"a", b"b")], {"a": "c"}),
+        (3, {}),
+    ],
+)
+def test_new_headers(fields: Any, more: dict[str, Any]) -> None:
+    """Lists, iterators, names with underscores, and what can be no header."""
+
+    def made(init: Callable[..., Any], fields: Any) -> Any:
+        headers = Headers.__new__(Headers)
+        init(headers, fields, **more)
+        return headers.fields
+
+    theirs, ours = (outcome(made, init, fields) for init in (stock(Headers, "__init__"), shortcuts.init_headers))
+    assert ours == theirs
+
+
+def test_a_hook_is_made_of_a_fit_class_only() -> None:
+    """Twice, since the second time is remembered."""
+
+    class Unfit(commands.StartHook):
+        name = ""
+
+    for cls, arguments in ((HttpRequestHook, (tflow.tflow(),)), (Unfit, ()), (commands.StartHook, ())):
+        for _ in range(2):
+            ours = outcome(shortcuts.new_hook, cls, *arguments)
+            theirs = outcome(shortcuts._stock_new_hook, cls, *arguments)
+            assert type(ours) is type(theirs)
+            assert isinstance(ours, cls) or ours == theirs
 
 
 def test_options() -> None:
