@@ -1,6 +1,7 @@
 """The data item: what is known of one call. Every room adds its facts; the Recorder hands the record to the writer.
 
-It hangs on a weak dictionary keyed by flow, since a dataclass in `flow.metadata` breaks mitmproxy's own `-w`.
+It hangs on the flow as an attribute, of which mitmproxy's own `-w` and copies know nothing: a dataclass in `flow.metadata` breaks them, and
+a weak dictionary costs ten times as much each of the dozen times that a call is asked for its exchange.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
-from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
@@ -20,12 +20,19 @@ from addons.core.attempt import Request
 from addons.core.call import AttemptRecord, CallRecord
 from addons.core.ids import RANDOM_BYTES, ulid
 from addons.core.keypool import KeyPool
-from addons.core.peek import Peek
+from addons.core.peek import BodyFields, Peek
 from addons.core.providers import Api
 from addons.core.redaction.outgoing import Restore
 from addons.core.redaction.restore_text import Restorable
 from addons.core.routing import Decision
 from addons.core.tries import Tries
+from addons.wireheaders import ReadHeaders, asked_host, read_headers
+
+EXCHANGE = "turnpike_exchange"
+"""The attribute of a flow."""
+
+RANDOM_CALLS = 256
+"""For so many ids random bytes are fetched at once."""
 
 Kind = Literal["call", "side", "local", "other"]
 """call: an API call, gets a row · side: another path on our host · local: for the proxy itself · other: not our host."""
@@ -59,6 +66,7 @@ class Exchange:
     original: Request | None = None
     decision: Decision | None = None
     tries: Tries | None = None
+    fields: BodyFields | None = field(default=None, repr=False)
     peek: Peek | None = None
     conversation: str | None = None  # found only where it decides which key is taken
     asked_usage: bool = False
@@ -69,7 +77,14 @@ class Exchange:
     waited_ms: float = 0.0  # of the waits that attempts have noted
     attempt_started: float | None = None
     session: Session | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event | None = None  # made by `end_event`
+    headers: ReadHeaders | None = field(default=None, repr=False)
+
+    def read_headers(self, request: http.Request) -> ReadHeaders:
+        """The request's headers as they are now, read anew only when somebody has changed them."""
+        if self.headers is None or self.headers.fields is not request.headers.fields:
+            self.headers = read_headers(request.headers)
+        return self.headers
 
     def now_ms(self) -> float:
         """Milliseconds since the call began."""
@@ -80,37 +95,68 @@ class Exchange:
         """The try that is running or was the last."""
         return self.record.attempts[-1] if self.record.attempts else None
 
+    def end_event(self) -> asyncio.Event:
+        """Set at the end of the call; made only for those who wait for that."""
+        if self.ended is None:
+            self.ended = asyncio.Event()
+        return self.ended
+
     def close_tries(self) -> None:
         """Give back what the call holds: a key, a place in a queue; safe at every end of a call."""
         if self.tries:
             self.tries.close(time.time())
 
 
-_exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+class Randomness:
+    """Random bytes for ids, from the system, many at a time: each system call gives up Python's lock, and the writer's thread, which takes
+    it, keeps it for as long as five whole calls need. A forked process begins with bytes of its own."""
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """What was fetched is used no more."""
+        self._bytes, self._at = b"", 0
+
+    def take(self) -> bytes:
+        """RANDOM_BYTES that nobody else has been given."""
+        if self._at >= len(self._bytes):
+            self._bytes, self._at = os.urandom(RANDOM_BYTES * RANDOM_CALLS), 0
+        start, self._at = self._at, self._at + RANDOM_BYTES
+        return self._bytes[start : self._at]
 
 
-def open_exchange(flow: http.HTTPFlow, kind: Kind, path: str, config: Config, pools: Mapping[str, KeyPool]) -> Exchange:
-    """Begin the record of a flow, with what the client asked for."""
-    now_ms = time.time_ns() // 1_000_000
+_randomness = Randomness()
+
+
+def open_exchange(
+    flow: http.HTTPFlow, kind: Kind, path: str, config: Config, pools: Mapping[str, KeyPool], *, headers: ReadHeaders | None = None
+) -> Exchange:
+    """Begin the record of a flow, with what the client asked for. `headers`: the request's, where they have been read."""
+    now_ms, request = time.time_ns() // 1_000_000, flow.request
+    headers = headers or read_headers(request.headers)
     record = CallRecord(
-        id=ulid(now_ms, os.urandom(RANDOM_BYTES)),
+        id=ulid(now_ms, _randomness.take()),
         started_ms=now_ms,
-        method=flow.request.method,
-        host=flow.request.pretty_host,
-        path=flow.request.path,
+        method=request.method,
+        host=asked_host(request, headers.by_name),
+        path=request.path,
         api="other",
     )
-    exchange = Exchange(kind, record, time.perf_counter(), path, config, pools, peer=flow.client_conn.peername[0])
-    _exchanges[flow] = exchange
+    exchange = Exchange(kind, record, time.perf_counter(), path, config, pools, peer=flow.client_conn.peername[0], headers=headers)
+    setattr(flow, EXCHANGE, exchange)
     return exchange
 
 
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     """The exchange of a flow, None for what is not ours (mitm.it, flows loaded from a file)."""
-    return _exchanges.get(flow)
+    found: Exchange | None = getattr(flow, EXCHANGE, None)
+    return found
 
 
 def call_of(flow: http.HTTPFlow) -> Exchange | None:
     """The exchange of an API call that no room has answered yet, None for everything else."""
-    exchange = _exchanges.get(flow)
+    exchange = exchange_of(flow)
     return exchange if exchange and exchange.kind == "call" and flow.response is None else None

@@ -24,9 +24,10 @@ from addons.core.dialects import read_request
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.failures import Failure, classify, stream_error
 from addons.core.inject import keeps_own
-from addons.core.peek import peek
+from addons.core.peek import BodyFields, peek
 from addons.core.providers import Api
 from addons.core.redaction.outgoing import Blocked, Unreadable
+from addons.core.routes import FallbackLike
 from addons.core.routing import Decision
 from addons.core.tries import Option, Rules, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 FIRST_ERROR_STATUS = 400
 WHY = {"auth": "was refused by the provider", "quota": "has spent its quota", "rate_limit": "is rate limited"}
 MAX_TOLD = 5
+DEFAULT_RULES = Rules()
 
 
 class Failover:
@@ -101,41 +103,34 @@ class Failover:
 
     def _begin(self, flow: http.HTTPFlow, exchange: Exchange, api: Api) -> None:
         request = exchange.original = plain(flow.request, exchange.path)
+        fields = exchange.fields = BodyFields(request)
         decision = exchange.decision = self.router.decide(flow, exchange, api, request)
         if flow.response:
             return
-        options = self._options(exchange, decision, api, request)
-        fallback = decision.fallback
-        rules = Rules(frozenset(fallback.on), fallback.max_attempts, fallback.deadline) if fallback else Rules()
+        exchange.peek = peek(api, request, fields)
         tries = exchange.tries = Tries(
-            options,
-            rules,
+            self._options(exchange, decision, request),
+            _rules(decision.fallback) if decision.fallback else DEFAULT_RULES,
             affinity=lambda: self._conversation(exchange, request),
             on_granted=lambda: wake(flow),
             jitter=random.random,
             repeatable=api.name != "other" or request.method in ("GET", "HEAD"),
         )
-        if request.body is not None and flow.request.headers.get("upgrade", "").lower() != "websocket":
+        if request.body is not None and exchange.read_headers(flow.request).by_name.get("upgrade", "").lower() != "websocket":
             flow.metadata[RETRIES] = exchange.record.api
         self._take(flow, exchange, tries, tries.start(time.time()))
 
-    def _options(self, exchange: Exchange, decision: Decision, api: Api, request: Request) -> list[Option]:
+    def _options(self, exchange: Exchange, decision: Decision, request: Request) -> list[Option]:
         """The candidates that may be tried, each with the pool that it draws from."""
-        open_ones = [(n, candidate) for n, candidate in enumerate(decision.candidates) if candidate.passed_over is None]
-        pools = {candidate.upstream: self.keys.pool(exchange, candidate.upstream, request) for _, candidate in open_ones}
-        exchange.peek = peek(api, request)
-        asked = exchange.peek.model or ""
-        return [
-            Option(
-                index=n,
-                upstream=candidate.upstream,
-                model=candidate.model or asked,
-                pool=pools[candidate.upstream],
-                breaker=self.state.breakers[candidate.upstream],
-                own=pools[candidate.upstream] is None and keeps_own(exchange.upstream, candidate.upstream),
-            )
-            for n, candidate in open_ones
-        ]
+        asked, breakers = (exchange.peek and exchange.peek.model) or "", self.state.breakers
+        options = []
+        for index, candidate in enumerate(decision.candidates):
+            if candidate.passed_over is None:
+                upstream = candidate.upstream
+                pool = self.keys.pool(exchange, upstream, request)
+                own = pool is None and keeps_own(exchange.upstream, upstream)
+                options.append(Option(index, upstream, candidate.model or asked, pool, breakers[upstream], own))
+        return options
 
     def _conversation(self, exchange: Exchange, request: Request) -> str:
         """The conversation that this call continues, else its own id; found as the digest finds it later (DESIGN §6)."""
@@ -198,7 +193,7 @@ class Failover:
             raise NotSpoken(f"upstream {upstream.name!r} has no base_url; set it in the configuration")
         credential, hint = self.keys.credential(exchange, upstream.name, step.lease)
         target = Target(upstream.provider, upstream.base_url, model, asks_usage(upstream, request.host))
-        built = build(request, api, target, credential)
+        built = build(request, api, target, credential, exchange.fields.read if exchange.fields else None)
         outgoing = self.redactor.clean(built, exchange, upstream.name, lambda: self._conversation(exchange, request))
         apply(flow, outgoing)
         exchange.asked_usage, exchange.key_sent = outgoing.asked_usage, step.lease.key.value if step.lease else None
@@ -293,6 +288,10 @@ class Failover:
         reasons = [candidate.passed_over or tries.passed.get(n) for n, candidate in enumerate(candidates)]
         told = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
         return f"no candidate can take this call: {told}" if told else "no candidate can take this call"
+
+
+def _rules(fallback: FallbackLike) -> Rules:
+    return Rules(frozenset(fallback.on), fallback.max_attempts, fallback.deadline)
 
 
 def classified(failure: UpstreamFailure, now: float) -> Failure:

@@ -17,9 +17,9 @@ from addons.core.captured import credentials_of
 from addons.core.encodings import MAX_DECODED_BYTES, UndecodableBody, decode, names
 from addons.core.redaction.redactor import Redactor
 from addons.exchange import exchange_of
-from addons.meter import header_pairs
 from addons.proxycore.flowwriting import install
 from addons.state import State
+from addons.wireheaders import header_pairs
 
 LEFT_OUT = "[left out: in an encoding that cannot be read]"
 

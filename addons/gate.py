@@ -10,11 +10,11 @@ from mitmproxy import connection, http
 from mitmproxy.proxy import server_hooks
 
 from addons.answers import refuse
-from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_host, is_this_machine, session_of
+from addons.core.addressing import host_name, is_foreign_page, is_loopback, is_own_authority, is_this_machine, session_of
 from addons.draining import refuse_new
 from addons.exchange import exchange_of
-from addons.outgoing import header_map
 from addons.state import State
+from addons.wireheaders import host_header
 
 HEALTH = "/healthz"
 
@@ -80,14 +80,15 @@ class Gate:
         if self._is_loop(flow.client_conn):
             refuse(flow, exchange, 403, "not_allowed", "this connection comes from the proxy itself")
             return
-        headers = header_map(flow.request.headers)
+        headers = exchange.read_headers(flow.request).by_name
+        authority = host_header(flow.request, headers) or ""
         names = self.state.config.proxy.names
-        foreign = is_foreign_page(headers, flow.request.host_header or "", names)
+        foreign = is_foreign_page(headers, authority, names)
         local_peer = is_loopback(flow.client_conn.peername[0])
         to_us = exchange.kind == "local" or exchange.base_url_call
         if to_us and exchange.path != HEALTH:
-            host = host_name(flow.request.host_header or "")
-            if not is_own_host(host, flow.client_conn.sockname[0], names):
+            if not is_own_authority(authority, flow.client_conn.sockname[0], names):
+                host = host_name(authority)
                 refuse(flow, exchange, 403, "not_allowed", f"{host!r} is no name of this proxy; add it to proxy.names if it should be")
             elif foreign:
                 refuse(flow, exchange, 403, "not_allowed", "requests made by pages of other origins are refused")

@@ -31,7 +31,8 @@ class Keys:
         """The pool whose key replaces the client's credential at this upstream; None where none does."""
         config, pool = exchange.config.upstreams[upstream], exchange.pools[upstream]
         # another upstream is not shown the client's credential, so there it decides nothing
-        own = own_credential(request.headers, request.path) if keeps_own(exchange.upstream, upstream) else ""
+        asked = config.inject == "placeholder" and keeps_own(exchange.upstream, upstream)
+        own = own_credential(request.headers, request.path) if asked else ""
         safe = config.base_url is not None or request.scheme == "https"  # else the client chose plain text for our key
         wanted = wants_pool_key(config.inject, config.inject_for, own, exchange.may_use_keys and safe)
         return pool if wanted and pool.keys else None

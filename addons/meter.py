@@ -11,16 +11,18 @@ import logging
 from mitmproxy import ctx, http
 
 from addons.core.ask_usage import UsageFilter
-from addons.core.call import CapturedBody, Headers
+from addons.core.call import CapturedBody
 from addons.core.encodings import Decoder, UndecodableBody, decoder
 from addons.core.redaction.restoring import Restorer as Filter
 from addons.core.redaction.restoring import stream_restorer
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
+from addons.wireheaders import header_pairs, make_headers, with_header
 
 logger = logging.getLogger(__name__)
 
 CALL_HEADER = "X-Turnpike-Call"
+CALL_FIELD = CALL_HEADER.encode()
 TAIL_BYTES = 64 * 1024  # the usage stands in the last events of a stream; they are far shorter
 SWITCHING_PROTOCOLS = 101
 FIRST_ERROR_STATUS = 400
@@ -43,7 +45,7 @@ class Meter:
             return
         record = exchange.record
         record.response.headers = header_pairs(response.headers)
-        response.headers[CALL_HEADER] = record.id
+        response.headers = make_headers(with_header(response.headers.fields, CALL_FIELD, record.id.encode()))
         if self.state.draining_until is not None and not flow.request.is_http2:
             response.headers["Connection"] = "close"
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
@@ -194,8 +196,3 @@ def _filters(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -
     if headers.pop("content-length", None) is not None and not flow.request.is_http2:
         headers["transfer-encoding"] = "chunked"
     return (unpacked, usage) if restorer else (None, unpacked)
-
-
-def header_pairs(headers: http.Headers) -> Headers:
-    """Header pairs as text, in the order and case of the wire."""
-    return tuple((name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")) for name, value in headers.fields)

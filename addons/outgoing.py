@@ -5,15 +5,18 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from mitmproxy import http
+from mitmproxy.net.http import url
 
 from addons.config import Upstream
 from addons.core.addressing import is_this_machine
 from addons.core.attempt import Request
 from addons.core.dialects.hosts import provider_of
 from addons.core.encodings import UndecodableBody, decode
+from addons.core.memo import Memo
 from addons.core.redaction.outgoing import Restore
 from addons.core.redaction.restore_text import Restorable
 from addons.core.redaction.restoring import restore_body
+from addons.wireheaders import make_headers, wire_bytes, with_header
 
 
 def asks_usage(upstream: Upstream, host: str) -> bool:
@@ -21,8 +24,16 @@ def asks_usage(upstream: Upstream, host: str) -> bool:
     and at servers on this machine (Ollama, llama.cpp, vLLM do). Another server may refuse what it does not know."""
     if "ask_usage" in upstream.model_fields_set:
         return upstream.ask_usage
-    target = urlsplit(upstream.base_url).hostname or "" if upstream.base_url else host
-    return is_this_machine(target) or provider_of(target) == upstream.provider
+    return _TAKES_USAGE[upstream.provider, upstream.base_url, host]
+
+
+def _takes_usage(asked: tuple[str, str | None, str]) -> bool:
+    provider, base_url, host = asked
+    target = urlsplit(base_url).hostname or "" if base_url else host
+    return is_this_machine(target) or provider_of(target) == provider
+
+
+_TAKES_USAGE = Memo[tuple[str, str | None, str], bool](_takes_usage)
 
 
 def plain(request: http.Request, path: str) -> Request:
@@ -32,15 +43,22 @@ def plain(request: http.Request, path: str) -> Request:
 
 
 def apply(flow: http.HTTPFlow, outgoing: Request) -> None:
-    """Put an attempt into the flow."""
-    request = flow.request
-    request.headers = http.Headers(outgoing.headers)
-    if outgoing.body is not None and outgoing.body is not request.raw_content:
-        request.raw_content = outgoing.body
-        if "content-length" in request.headers:
-            request.headers["content-length"] = str(len(outgoing.body))
-    request.scheme, request.path = outgoing.scheme, outgoing.path
-    request.host, request.port = outgoing.host, outgoing.port  # sets the Host header or the authority too
+    """Put an attempt into the flow: all that mitmproxy's own properties would, each of which looks through the headers anew."""
+    request, fields = flow.request, outgoing.headers
+    data = request.data
+    names = {name.lower() for name, _ in fields}
+    if outgoing.body is not None and outgoing.body is not data.content:
+        data.content = outgoing.body
+        if b"content-length" in names:
+            fields = with_header(fields, b"content-length", b"%d" % len(outgoing.body))
+    data.scheme, data.path = wire_bytes(outgoing.scheme), wire_bytes(outgoing.path)
+    data.host, data.port = outgoing.host, outgoing.port
+    authority = url.hostport(outgoing.scheme, outgoing.host, outgoing.port)
+    if b"host" in names:
+        fields = with_header(fields, b"Host", wire_bytes(authority))
+    if data.authority:
+        request.authority = authority
+    request.headers = make_headers(fields)
 
 
 def restore_answer(response: http.Response, api: str, pairs: Restorable, mode: Restore) -> None:
@@ -55,13 +73,3 @@ def restore_answer(response: http.Response, api: str, pairs: Restorable, mode: R
         response.raw_content = restored
         if "content-length" in response.headers:
             response.headers["content-length"] = str(len(restored))
-
-
-def header_map(headers: http.Headers) -> dict[str, str]:
-    """Lower-case names and their values, those of one name joined as mitmproxy joins them, in a tenth of the time that its own
-    `items` takes."""
-    found: dict[str, str] = {}
-    for name, value in headers.fields:
-        key, text = name.decode("utf-8", "surrogateescape").lower(), value.decode("utf-8", "surrogateescape")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found

@@ -10,10 +10,11 @@ from mitmproxy import connection, http
 from addons.core.call import CapturedBody, Outcome
 from addons.core.failures import failure_of
 from addons.exchange import Exchange, exchange_of
-from addons.meter import FIRST_ERROR_STATUS, SWITCHING_PROTOCOLS, Tap, header_pairs
+from addons.meter import FIRST_ERROR_STATUS, SWITCHING_PROTOCOLS, Tap
 from addons.metrics import count_call
 from addons.proxycore.hooks import CLIENT_LEFT, DRAIN, FAILURE
 from addons.state import State
+from addons.wireheaders import make_headers
 
 DRAIN_SECONDS = 600.0  # the longest that an answer is read for nobody
 
@@ -29,7 +30,7 @@ class Recorder:
         """From here on the call will have a row. The client's own headers are kept before any room changes them."""
         exchange = exchange_of(flow)
         if exchange and exchange.kind == "call":
-            exchange.record.request.headers = header_pairs(flow.request.headers)
+            exchange.record.request.headers = exchange.read_headers(flow.request).pairs
             self.live[exchange.record.id] = flow
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -56,7 +57,7 @@ class Recorder:
         mitmproxy closes the connections to upstreams when this hook returns (DESIGN §2.13).
         """
         left = [flow for flow in self.live.values() if flow.client_conn is client]
-        drained = [exchange.ended.wait() for flow in left if flow.metadata.get(DRAIN) and (exchange := exchange_of(flow))]
+        drained = [exchange.end_event().wait() for flow in left if flow.metadata.get(DRAIN) and (exchange := exchange_of(flow))]
         if drained:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*drained), DRAIN_SECONDS)
@@ -77,7 +78,8 @@ class Recorder:
         exchange = exchange_of(flow)
         if exchange is None or self.live.pop(exchange.record.id, None) is None:
             return  # not a call, a second end of the same one, or a handshake that became none
-        exchange.ended.set()
+        if exchange.ended:
+            exchange.ended.set()
         _take_key_out(flow, exchange)
         exchange.close_tries()
         if exchange.kind != "call":
@@ -88,14 +90,14 @@ class Recorder:
             record.error_type = record.error_type or error_type
             record.error = record.error or flow.metadata.get(FAILURE) or (flow.error.msg if flow.error else None)
         self._add_facts(flow, exchange)
-        exchange.tries = None  # it holds the flow, by which the exchange is found: neither would ever be freed
+        exchange.tries = None  # it holds the flow, which holds the exchange: a circle, that would be found only now and then
         count_call(self.state, record)
         self.state.writer.put(record)
 
     def _add_facts(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         record, response = exchange.record, flow.response
         record.duration_ms = exchange.now_ms()
-        if exchange.decision and exchange.tries:
+        if exchange.decision and exchange.tries and exchange.tries.passed:  # else it stands there already
             record.decision = exchange.decision.as_json(exchange.tries.passed)
         record.connect_ms = connect_ms(flow, record.started_ms)
         _close_request(flow, exchange)
@@ -134,8 +136,8 @@ def _close_response(response: http.Response, body: CapturedBody) -> None:
 def _take_key_out(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """What mitmproxy keeps of the flow (`-w`, which comes after us) shows no key of the pool: as in a row, its last characters at most."""
     if exchange.key_sent and exchange.attempt:
-        value, hint = exchange.key_sent.encode(), (exchange.attempt.key_hint or "").encode()
-        flow.request.headers = http.Headers((name, text.replace(value, b"..." + hint)) for name, text in flow.request.headers.fields)
+        value, shown = exchange.key_sent.encode(), b"..." + (exchange.attempt.key_hint or "").encode()
+        flow.request.headers = make_headers(tuple([(name, text.replace(value, shown)) for name, text in flow.request.headers.fields]))
 
 
 def answer_began(flow: http.HTTPFlow) -> bool:

@@ -39,8 +39,10 @@ class Redactor:
 
     def clean(self, request: Request, exchange: Exchange, upstream: str, conversation: Callable[[], str]) -> Request:
         """The request as this upstream may see it, noted in the call's record. Raises Blocked and Unreadable."""
-        policy = self.policy(exchange, upstream)
         exchange.restore = None
+        if not exchange.config.is_protected:
+            return request
+        policy = self.policy(exchange, upstream)
         if policy.mode == "off":
             return request
         if self.state.outgoing is None:

@@ -13,18 +13,17 @@ from mitmproxy import http
 
 from addons.answers import refuse
 from addons.config import Config
-from addons.core.attempt import Request, content_encoding, without_own
-from addons.core.encodings import UndecodableBody, decode
-from addons.core.jsonbytes import read_string
+from addons.core.attempt import Request, without_own
 from addons.core.providers import PROVIDERS, Api
 from addons.core.routes import ROUTE_HEADER, CallFacts, Plan, UnknownRoute, needs_model_data
-from addons.core.routing import Decision, Surroundings, decide
+from addons.core.routing import Decision, Surroundings, by_route, without_route
 from addons.core.strategies import Measures, TypicalCosts
 from addons.exchange import Exchange, exchange_of
-from addons.outgoing import header_map
 from addons.state import State
+from addons.wireheaders import make_headers
 
 LOADING_S = 5.0  # it takes a third of a second
+NOBODY = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class Router:
         self.state = state
         self._last: _Prepared | None = None
         self._costs: TypicalCosts | None = None
+        self._measures = Measures(self._cost, self._expected_s, random.random)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide for a call, readdress a side call that came by base URL. Who asks for a route by its name before what is known of models
@@ -50,15 +50,16 @@ class Router:
         exchange = exchange_of(flow)
         if exchange is None or flow.response:
             return None
-        if flow.request.headers.get("upgrade", "").lower() == "websocket" and exchange.kind == "call" and self._refuses_websocket(exchange):
+        headers = exchange.read_headers(flow.request).by_name
+        if headers.get("upgrade", "").lower() == "websocket" and exchange.kind == "call" and self._refuses_websocket(exchange):
             self.state.counts["websockets_refused"] += 1
             exchange.kind = "side"  # a handshake that the client repeats as a POST is no call
             refuse(flow, exchange, 426, "not_allowed", "WebSockets are not passed on here; send the call as a POST")
         elif exchange.kind == "side":
-            flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))
+            flow.request.headers = make_headers(without_own(flow.request.headers.fields))
             if exchange.base_url_call:
                 self._readdress(flow, exchange)
-        elif not self.state.models.loaded and self._needs_tables(flow.request.headers.get(ROUTE_HEADER), exchange.config):
+        elif not self.state.models.loaded and self._needs_tables(headers.get(ROUTE_HEADER), exchange.config):
             return self._loaded()
         return None
 
@@ -81,12 +82,14 @@ class Router:
     def decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request) -> Decision:
         """The candidates of a call, noted in its record. An unknown `X-Turnpike-Route` is refused: there are no candidates then."""
         record, prepared = exchange.record, self._prepared(exchange.config)
-        facts = self._facts(flow, exchange, api, request, prepared.plan)
+        plan = prepared.plan
+        facts = self._facts(flow, exchange, api, request, plan)
         try:
-            decision = decide(prepared.plan, facts, api, self._surroundings(exchange, prepared))
+            route = plan.route_for(facts)
         except UnknownRoute as error:
             refuse(flow, exchange, 400, "route_not_found", str(error), known=list(error.known))
             return Decision(None, ())
+        decision = by_route(plan, route, facts, api, self._surroundings(exchange, prepared)) if route else without_route(plan, facts)
         record.route, record.decision = decision.route, decision.as_json()
         return decision
 
@@ -99,24 +102,32 @@ class Router:
 
     def _facts(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request, plan: Plan) -> CallFacts:
         """The model is read from the body only where it may matter."""
-        headers = header_map(flow.request.headers)
+        headers = exchange.read_headers(flow.request).by_name
         upstream, named = exchange.upstream or "", headers.get(ROUTE_HEADER)
         model = api.model or exchange.record.asked_model
         if named:
             self.state.models.want()  # it may be a ready-made one
         if model is None and plan.looks_at_models(upstream, named):
-            model = model_of(request)
+            model = exchange.fields.model if exchange.fields else None
         owner = None if exchange.base_url_call else exchange.config.upstream_for_host(request.host)
         return CallFacts(model, exchange.record.client, upstream, exchange.path, headers, owner.name if owner else None)
 
     def _surroundings(self, exchange: Exchange, prepared: _Prepared) -> Surroundings:
-        state, now = self.state, time.monotonic()
+        keyed = prepared.keyed if exchange.may_use_keys else NOBODY
+        return Surroundings(self.state.models, self._measures, keyed, self.state.listed)
+
+    def _cost(self, provider: str, model: str) -> float | None:
+        """USD of a typical call. Prices would load the table, here and now."""
+        state = self.state
+        if not state.models.loaded:
+            return None
         if self._costs is None or self._costs.prices is not state.prices:
             self._costs = TypicalCosts(state.prices)
-        cost = self._costs.at(time.time()) if state.models.loaded else _no_cost  # prices would load the table, here and now
-        measures = Measures(cost, lambda upstream, model: state.speeds.expected_s(upstream, model, now), random.random)
-        keyed = prepared.keyed if exchange.may_use_keys else frozenset[str]()
-        return Surroundings(state.models, measures, keyed, state.listed)
+        return self._costs.at(time.time())(provider, model)
+
+    def _expected_s(self, upstream: str, model: str | None) -> float | None:
+        """Seconds until a typical answer has come."""
+        return self.state.speeds.expected_s(upstream, model, time.monotonic())
 
     def _refuses_websocket(self, exchange: Exchange) -> bool:
         policy = exchange.config.proxy.websocket
@@ -134,17 +145,3 @@ class Router:
         request.scheme, request.host, request.port = base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80)
         below = exchange.path.removeprefix(root) if exchange.path.startswith(f"{root}/") else exchange.path
         request.path = base.path.rstrip("/") + below
-
-
-def _no_cost(provider: str, model: str) -> None:
-    return None
-
-
-def model_of(request: Request) -> str | None:
-    """The model that a body names, also in a compressed one; None where it can't be read."""
-    if not request.body:
-        return None
-    try:
-        return read_string(decode(request.body, content_encoding(request.headers)), "model")
-    except UndecodableBody:
-        return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers.http import HttpStream
 
 from addons.answers import refuse
-from addons.config import Upstream
+from addons.config import Config, Upstream
 from addons.core.addressing import (
+    BaseUrlCall,
     UnknownUpstream,
     host_name,
     is_loopback,
@@ -20,12 +23,13 @@ from addons.core.addressing import (
 )
 from addons.core.attempt import without_own
 from addons.core.ids import is_ulid
+from addons.core.memo import Memo
 from addons.core.providers import identify
 from addons.draining import refuse_new
 from addons.exchange import Exchange, Kind, exchange_of, open_exchange
-from addons.outgoing import header_map
 from addons.proxycore.hooks import ORIGIN_FORM
 from addons.state import State
+from addons.wireheaders import ReadHeaders, make_headers, read_headers
 
 
 class Scope:
@@ -33,6 +37,7 @@ class Scope:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._addresses = Addresses(Config())
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A CONNECT: ours is opened, another host is tunnelled or blocked."""
@@ -64,31 +69,31 @@ class Scope:
             _read_client_headers(flow, exchange)
 
     def _open_addressed_to_us(self, flow: http.HTTPFlow) -> None:
-        prefix, request = self.state.config.proxy.prefix, flow.request
-        below = request.path.startswith((f"{prefix}/", f"{prefix}?"))
-        if not below or is_local(request.method, request.path, prefix, "x-upstream-name" in request.headers):
-            self._open(flow, "local", request.path)
-            return
-        path = request.path[len(prefix) :]
-        default = self.state.config.default_upstream
-        try:
-            header = request.headers.get("x-upstream-name")
-            call = resolve_base_url(request.method, path, header, self.state.config.providers, default.name if default else None)
-        except UnknownUpstream as error:
-            exchange = self._open(flow, "call", path)
+        config, request = self.state.config, flow.request
+        headers = read_headers(request.headers)
+        if self._addresses.config is not config:
+            self._addresses = Addresses(config)
+        path = request.path
+        bare, mark, query = path.partition("?")
+        meant = self._addresses[request.method, bare, bool(mark), headers.by_name.get("x-upstream-name")]
+        if meant.unknown is not None:
+            exchange = self._open(flow, "call", path[len(config.proxy.prefix) :], headers)
             exchange.base_url_call = True
-            refuse(flow, exchange, 400, "upstream_not_found", str(error), known=list(self.state.config.providers))
-            return
-        exchange = self._open(flow, "call" if call.api else "side", call.path)
-        exchange.base_url_call = True
-        self._name(exchange, call.upstream)
-        exchange.api = call.api
+            refuse(flow, exchange, 400, "upstream_not_found", meant.unknown, known=list(config.providers))
+        elif meant.call is None:
+            self._open(flow, "local", path, headers)
+        else:
+            exchange = self._open(flow, "call" if meant.call.api else "side", f"{meant.call.path}{mark}{query}", headers)
+            exchange.base_url_call = True
+            self._name(exchange, meant.call.upstream)
+            exchange.api = meant.call.api
 
     def _open_forwarded(self, flow: http.HTTPFlow, upstream: Upstream) -> None:
         request = flow.request
-        named = request.headers.get("x-upstream-name")
+        headers = read_headers(request.headers)
+        named = headers.by_name.get("x-upstream-name")
         api = identify(upstream.provider, request.method, request.path)
-        exchange = self._open(flow, "call" if api else "side", request.path)
+        exchange = self._open(flow, "call" if api else "side", request.path, headers)
         exchange.api = api
         self._name(exchange, upstream.name)
         if named is not None and api:
@@ -98,8 +103,8 @@ class Scope:
             else:
                 self._name(exchange, named)
 
-    def _open(self, flow: http.HTTPFlow, kind: Kind, path: str) -> Exchange:
-        return open_exchange(flow, kind, path, self.state.config, self.state.pools)
+    def _open(self, flow: http.HTTPFlow, kind: Kind, path: str, headers: ReadHeaders | None = None) -> Exchange:
+        return open_exchange(flow, kind, path, self.state.config, self.state.pools, headers=headers)
 
     def _name(self, exchange: Exchange, upstream: str) -> None:
         exchange.upstream = exchange.record.upstream = upstream
@@ -114,7 +119,7 @@ class Scope:
         elif self._passes_other(flow):
             self.state.counts["tunnels"] += 1
             flow.request.stream = True
-            flow.request.headers = http.Headers(without_own(tuple(flow.request.headers.fields)))
+            flow.request.headers = make_headers(without_own(flow.request.headers.fields))
         self._open(flow, "other", "")
         raise exceptions.AddonHalt
 
@@ -168,6 +173,38 @@ class Scope:
         return is_own_host(host_name(request.host), socket_host, self.state.config.proxy.names)
 
 
+class Meant(NamedTuple):
+    """What a request that is addressed to us is for: a call, a text that says why it can't be one, or (neither) one of our endpoints."""
+
+    call: BaseUrlCall | None = None
+    unknown: str | None = None
+
+
+Asked = tuple[str, str, bool, str | None]
+"""Method; path without its query; whether it has one; `X-Upstream-Name`. Nothing else decides, so that a query, which may hold a
+credential and is another each time, is not kept."""
+
+
+class Addresses(Memo[Asked, Meant]):
+    """What was found out of a configuration about the requests that it has seen."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(self._look_at)
+        self.config = config
+
+    def _look_at(self, asked: Asked) -> Meant:
+        method, bare, has_query, named = asked
+        prefix, default = self.config.proxy.prefix, self.config.default_upstream
+        below = bare.startswith(f"{prefix}/") or (bare == prefix and has_query)
+        if not below or is_local(method, bare, prefix, named is not None):
+            return Meant()
+        try:
+            call = resolve_base_url(method, bare[len(prefix) :], named, self.config.providers, default.name if default else None)
+        except UnknownUpstream as error:
+            return Meant(unknown=str(error))
+        return Meant(call)
+
+
 LOCAL_PATHS = ("/healthz", "/ready", "/metrics")
 LOCAL_BELOW_PREFIX = {
     ("GET", "/v1/upstreams"),
@@ -195,7 +232,7 @@ def _halt_if_other(flow: http.HTTPFlow) -> None:
 
 def _read_client_headers(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """What the client says of itself."""
-    headers = header_map(flow.request.headers)
+    headers = exchange.read_headers(flow.request).by_name
     record = exchange.record
     record.user_agent = headers.get("user-agent")
     record.client = product_of(record.user_agent)

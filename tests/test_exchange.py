@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 
+import pytest
 from mitmproxy import http
 
 from addons.config import Config
-from addons.core.ids import is_ulid
-from addons.exchange import call_of, exchange_of, open_exchange
+from addons.core.ids import RANDOM_BYTES, is_ulid
+from addons.exchange import RANDOM_CALLS, Randomness, call_of, exchange_of, open_exchange
 from tests.conftest import MakeJourney
 from tests.rooms import UPSTREAMS, call, exchange, new_key
 
@@ -65,3 +67,50 @@ def test_the_last_attempt_is_the_one_that_runs() -> None:
     """None before the first."""
     exchange = open_exchange(call(), "call", "/", Config(), {})
     assert exchange.attempt is None
+
+
+def test_a_copy_of_a_flow_is_no_call() -> None:
+    """As mitmproxy makes them, and writes them."""
+    flow = call()
+    open_exchange(flow, "call", "/", Config(), {})
+    assert exchange_of(flow.copy()) is None
+    assert "exchange" not in str(flow.get_state())
+
+
+def test_headers_are_read_again_when_they_have_changed() -> None:
+    """Not else; by whomever, in whatever way."""
+    flow = call(headers={"X-One": "1"})
+    exchange = open_exchange(flow, "call", "/", Config(), {})
+    read = exchange.read_headers(flow.request)
+    assert read is exchange.read_headers(flow.request)
+    flow.request.headers["x-one"] = "2"
+    assert exchange.read_headers(flow.request).by_name["x-one"] == "2"
+    flow.request.headers = http.Headers(())
+    assert exchange.read_headers(flow.request).by_name == {}
+    assert read.by_name["x-one"] == "1"
+
+
+def test_random_bytes_are_given_once() -> None:
+    """Over several fetches."""
+    source = Randomness()
+    taken = [source.take() for _ in range(3 * RANDOM_CALLS + 1)]
+    assert len(set(taken)) == len(taken)
+    assert {len(each) for each in taken} == {RANDOM_BYTES}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no such thing here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_random_bytes_of_its_own() -> None:
+    """Else both would give the same ids to different calls."""
+    source = Randomness()
+    source.take()
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        os.write(writing, source.take())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        theirs = pipe.read()
+    os.waitpid(child, 0)
+    assert len(theirs) == RANDOM_BYTES
+    assert theirs not in [source.take() for _ in range(RANDOM_CALLS)]

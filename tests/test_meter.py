@@ -16,7 +16,7 @@ from addons.config import Config
 from addons.core.ask_usage import UsageFilter
 from addons.core.call import CallRecord
 from addons.exchange import Exchange
-from addons.meter import TAIL_BYTES, Meter, Tap, header_pairs
+from addons.meter import TAIL_BYTES, Meter, Tap
 from tests.rooms import Journey, call, exchange, make_flow, mitmproxy_context, pass_on, records
 
 
@@ -118,13 +118,6 @@ def test_what_is_no_call_is_left_alone(journey: Journey) -> None:
     flow.response.raw_content = None
     Meter(journey.state).responseheaders(flow)
     assert (flow.response.stream, "X-Turnpike-Call" in flow.response.headers) == (False, False)
-
-
-def test_headers_stay_as_on_the_wire() -> None:
-    """Order, case, repeats, and bytes that are no UTF-8."""
-    fields = ((b"B-two", b"1"), (b"a-one", b"\xff"), (b"B-two", b"2"))
-    pairs = header_pairs(http.Headers(fields))
-    assert [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs] == list(fields)
 
 
 def test_usage_that_only_we_asked_for_is_kept_and_not_passed_on() -> None:

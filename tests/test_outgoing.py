@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mitmproxy import http
 
 from addons.config import Upstream
-from addons.core.attempt import Request
-from addons.outgoing import apply, asks_usage, header_map, plain
+from addons.core.attempt import HeaderFields, Request
+from addons.outgoing import apply, asks_usage, plain
 from tests.rooms import CHAT, CHAT_BODY, call
 
 
@@ -60,8 +62,39 @@ def test_who_is_asked_for_usage(settings: dict[str, Any], host: str, asks: bool)
     assert asks_usage(Upstream(**settings), host) is asks
 
 
-def test_headers_as_a_dictionary() -> None:
-    """As mitmproxy's own `items` gives them, names in lower case."""
-    headers = http.Headers([(b"Host", b"a"), (b"X-One", b"1"), (b"x-one", b"2"), (b"Odd", "é".encode() + b"\xff")])
-    assert header_map(headers) == {name.lower(): value for name, value in headers.items()}
-    assert header_map(headers)["x-one"] == "1, 2"
+NAMES = st.sampled_from([b"Host", b"host", b"Content-Length", b"content-length", b"X-One", b"x-one", b"Odd\xff"])
+FIELDS = st.lists(st.tuples(NAMES, st.sampled_from([b"", b"1", b"a.test", b"\xff"])), max_size=6).map(tuple)
+ATTEMPTS = st.builds(
+    Request,
+    st.just("POST"),
+    st.sampled_from(["http", "https"]),
+    st.sampled_from(["b.test", "::1", "bücher.test", "10.0.0.1", "a" * 70 + ".test"]),
+    st.sampled_from([80, 443, 81]),
+    st.sampled_from(["/x?y=1", "/\udcff", "*"]),
+    FIELDS,
+    st.sampled_from([None, b"", b"longer than it was", CHAT_BODY]),
+)
+
+
+def applied_by_mitmproxy(flow: http.HTTPFlow, outgoing: Request) -> None:
+    """The same by mitmproxy's own properties."""
+    request = flow.request
+    request.headers = http.Headers(outgoing.headers)
+    if outgoing.body is not None and outgoing.body is not request.raw_content:
+        request.raw_content = outgoing.body
+        if "content-length" in request.headers:
+            request.headers["content-length"] = str(len(outgoing.body))
+    request.scheme, request.path = outgoing.scheme, outgoing.path
+    request.host, request.port = outgoing.host, outgoing.port
+
+
+@given(ATTEMPTS, FIELDS, st.sampled_from(["", "a.test", "a.test:81"]), st.sampled_from(["HTTP/1.1", "HTTP/2.0"]))
+def test_an_attempt_is_put_in_as_mitmproxy_would(outgoing: Request, fields: HeaderFields, authority: str, version: str) -> None:
+    """Host header, authority, length and all, whatever the client sent."""
+    ours, theirs = call(), call()
+    for flow in (ours, theirs):
+        flow.request.headers, flow.request.authority, flow.request.http_version = http.Headers(fields), authority, version
+        flow.request.timestamp_start = flow.request.timestamp_end = 0.0
+    apply(ours, outgoing)
+    applied_by_mitmproxy(theirs, outgoing)
+    assert ours.request.get_state() == theirs.request.get_state()

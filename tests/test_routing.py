@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import time
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from mitmproxy import http
 
 from addons.config import load
-from addons.core.attempt import Request
-from addons.routing import model_of
+from addons.core.routes import CallFacts, Plan, RouteLike
 from tests.conftest import MakeJourney
 from tests.rooms import (
     CHAT,
@@ -129,16 +128,42 @@ def test_a_denied_model_is_not_sent(make_journey: MakeJourney) -> None:
         assert exchange(flow).record.attempts == []
 
 
-def test_the_model_is_read_only_where_it_may_matter(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call to an upstream without filters and aliases costs no reading, nor does a route that asks for no model."""
-    read: list[str] = []
-    monkeypatch.setattr("addons.routing.model_of", lambda request: read.append(request.host))
+def test_the_model_is_asked_for_only_where_it_may_matter(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call to an upstream without filters and aliases is decided without it, so is a route that asks for no model."""
+    models: list[str | None] = []
+
+    def route_for(plan: Plan, facts: CallFacts) -> RouteLike | None:
+        models.append(facts.model)
+        return look(plan, facts)
+
+    look = Plan.route_for
+    monkeypatch.setattr(Plan, "route_for", route_for)
     make_journey(FILTERED).send(call(f"https://api.groq.com/openai{CHAT}"))
     make_journey(f"{UPSTREAMS}routes: [{{match: {{path: '/v1/*'}}, to: [{{upstream: openai}}]}}]\n").send(call())
-    assert read == []
+    assert models == [None, None]
     make_journey(FILTERED).send(call())
     make_journey(ROUTED).send(call())
-    assert read == ["api.openai.com", "api.openai.com"]
+    assert models[2:] == ["gpt-4o", "gpt-4o"]
+
+
+def test_a_body_is_parsed_once(make_journey: MakeJourney, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the route, the key, the time limits and the usage that is asked for, and for a second attempt too: it may be long."""
+    parsed: list[bytes] = []
+
+    def loads(body: bytes) -> object:
+        parsed.append(body)
+        return orjson.loads(body)
+
+    for module in ("peek", "ask_usage"):
+        monkeypatch.setattr(f"addons.core.{module}.orjson", SimpleNamespace(loads=loads, JSONDecodeError=orjson.JSONDecodeError))
+    body = CHAT_BODY.replace(b"{", b'{"stream": true, ', 1)
+    text = f"{UPSTREAMS}routes: [{{match: {{model: 'gpt-4o*'}}, to: [{{upstream: openai}}, {{upstream: openrouter}}]}}]\n"
+    journey = make_journey(text, KEYS)
+    flow = journey.send(call(body=body))
+    assert b"include_usage" in (flow.request.content or b"")
+    journey.fail(flow, "refused")
+    assert (flow.request.host, b"include_usage" in (flow.request.content or b"")) == ("openrouter.ai", True)
+    assert parsed == [body]
 
 
 KEYS = {"OPENAI_KEY": "o" * 20, "OPENROUTER_KEY": "r" * 20}
@@ -256,22 +281,6 @@ def test_a_reload_changes_the_routes(make_journey: MakeJourney) -> None:
     journey.state.config.source.write_text(UPSTREAMS)
     journey.state.adopt(load(journey.state.config.source, KEYS))
     assert exchange(journey.send(call())).record.route is None
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "model"),
-    [
-        ((), CHAT_BODY, "gpt-4o"),
-        (((b"Content-Encoding", b"gzip"),), gzip.compress(CHAT_BODY, mtime=0), "gpt-4o"),
-        (((b"content-encoding", b"gzip"),), b"no gzip", None),
-        ((), b"no json", None),
-        ((), b"", None),
-        ((), None, None),
-    ],
-)
-def test_the_model_is_read_from_the_body(headers: tuple[tuple[bytes, bytes], ...], body: bytes | None, model: str | None) -> None:
-    """Also from a compressed one; what can't be read has no model."""
-    assert model_of(Request("POST", "https", "h", 443, "/", headers, body)) == model
 
 
 def handshake(path: str = "/v1/responses") -> http.HTTPFlow:

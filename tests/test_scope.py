@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mitmproxy import exceptions, http
 from mitmproxy.proxy import context, layer, layers
 from mitmproxy.proxy.layers.http import HTTPMode, HttpStream
 from mitmproxy.test.taddons import context as options
 
+from addons.config import Config, load
+from addons.core.addressing import BaseUrlCall, UnknownUpstream, resolve_base_url
 from addons.exchange import Kind, exchange_of
-from addons.scope import is_local
+from addons.scope import Addresses, Meant, is_local
 from tests.conftest import MakeJourney
 from tests.rooms import (
     CHAT,
@@ -280,3 +286,79 @@ def test_an_http2_body_gets_its_length(journey: Journey) -> None:
     journey.hook("requestheaders", long)
     journey.hook("request_stream", long)
     assert code(long) == (413, "body_too_large")
+
+
+PREFIXED = Config.model_validate(
+    {
+        "upstreams": {
+            "openai": {"base_url": "https://api.openai.com/v1", "default": True},
+            "claude": {"provider": "anthropic", "base_url": "https://api.anthropic.com"},
+            "local": {"provider": "ollama"},
+        }
+    }
+)
+PIECES = st.sampled_from(
+    [
+        "/proxy",
+        "/v1",
+        "/chat/completions",
+        "/messages",
+        "/models",
+        "/upstreams",
+        "/openai",
+        "/local",
+        "/api/chat",
+        "/ready",
+        "/",
+        "",
+        "//",
+        "é",
+        "x",
+    ]
+)
+PATHS = st.builds(
+    lambda prefix, pieces, query: prefix + "".join(pieces) + query,
+    st.sampled_from(["/proxy", "/proxy", ""]),
+    st.lists(PIECES, max_size=4),
+    st.sampled_from(["", "?", "?key=a/b", "?a?b"]),
+)
+
+
+def looked_at(method: str, path: str, named: str | None) -> tuple[Meant, str]:
+    """As it is without a memory, of the whole path; with the path that the exchange has."""
+    config, prefix = PREFIXED, PREFIXED.proxy.prefix
+    below = path.startswith((f"{prefix}/", f"{prefix}?"))
+    if not below or is_local(method, path, prefix, named is not None):
+        return Meant(), path
+    rest = path[len(prefix) :]
+    try:
+        call = resolve_base_url(method, rest, named, config.providers, "openai")
+    except UnknownUpstream as error:
+        return Meant(unknown=str(error)), rest
+    return Meant(call), call.path
+
+
+@given(st.sampled_from(["POST", "GET", "HEAD", "PUT"]), PATHS, st.sampled_from([None, None, "claude", "local", "nobody", ""]))
+def test_what_is_remembered_is_what_would_be_found(method: str, path: str, named: str | None) -> None:
+    """Whatever the path: its query decides nothing, and goes on as it came."""
+    expected, rest = looked_at(method, path, named)
+    addresses = Addresses(PREFIXED)
+    bare, mark, query = path.partition("?")
+    for _ in range(2):
+        found = addresses[method, bare, bool(mark), named]
+        if found.call and expected.call:
+            assert (found.call.path + mark + query, expected.call.path) == (rest, rest)
+            found = Meant(BaseUrlCall(found.call.upstream, rest, found.call.api))
+        assert found == expected
+
+
+def test_another_configuration_is_looked_at_anew(make_journey: MakeJourney, tmp_path: Path) -> None:
+    """From the next call on, and back again."""
+    journey = make_journey(UPSTREAMS)
+    first, file = journey.state.config, tmp_path / "other.yml"
+    file.write_text(UPSTREAMS.replace("default: true, ", "").replace("openrouter: {base_url", "openrouter: {default: true, base_url"))
+    for config, upstream in ((first, "openai"), (load(file, {}), "openrouter"), (first, "openai")):
+        journey.state.adopt(config)
+        flow = base_url_call(f"/proxy{CHAT}")
+        journey.hook("requestheaders", flow)
+        assert exchange(flow).upstream == upstream

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from addons.core.memo import Memo
 from addons.core.providers import PROVIDERS, STANDARD, Api, identify, identify_any
 
 SESSION_HEADERS = ("x-turnpike-session", "x-claude-code-session-id", "session-id", "session_id", "thread-id", "x-session-id")
@@ -73,8 +74,15 @@ def _identify(provider: str, method: str, path: str) -> Api | None:
 
 def is_loopback(address: str) -> bool:
     """Is this IP address (mapped IPv4 and a zone included) one of this machine's loopback ones? False for names."""
+    return _LOOPBACK[address]
+
+
+def _is_loopback(address: str) -> bool:
     ip = _ip(address)
     return ip is not None and ip.is_loopback
+
+
+_LOOPBACK = Memo[str, bool](_is_loopback)
 
 
 def is_this_machine(host: str) -> bool:
@@ -110,6 +118,14 @@ def is_own_host(host: str, socket_address: str, names: Collection[str]) -> bool:
     return host in ("localhost", socket_address.lower()) or is_loopback(host) or any(fnmatchcase(host, name.lower()) for name in names)
 
 
+def is_own_authority(authority: str, socket_address: str, names: tuple[str, ...]) -> bool:
+    """The same of a Host header."""
+    return _OWN_AUTHORITIES[authority, socket_address, names]
+
+
+_OWN_AUTHORITIES = Memo[tuple[str, str, tuple[str, ...]], bool](lambda asked: is_own_host(host_name(asked[0]), *asked[1:]))
+
+
 def is_foreign_page(headers: Mapping[str, str], host_header: str, names: Collection[str]) -> bool:
     """Does a browser say that a page of another origin made this request? `headers` has lower-case names."""
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
@@ -125,7 +141,10 @@ def is_foreign_page(headers: Mapping[str, str], host_header: str, names: Collect
 
 def session_of(headers: Mapping[str, str]) -> str | None:
     """The session that the client names in a header; `headers` has lower-case names."""
-    return next((headers[name] for name in SESSION_HEADERS if headers.get(name)), None)
+    for name in SESSION_HEADERS:
+        if session := headers.get(name):
+            return session
+    return None
 
 
 def product_of(user_agent: str | None) -> str | None:

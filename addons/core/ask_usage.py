@@ -8,6 +8,7 @@ must not see it: some index `choices[0]` of every chunk. Nothing else of request
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 import orjson
 
@@ -29,15 +30,18 @@ def supports(api: str, provider: str) -> bool:
     return api in APIS and provider in PROVIDERS
 
 
-def with_usage(body: bytes) -> bytes | None:
-    """The request body that asks for usage; None where it does not stream, asks already, or is no JSON object."""
+Fields = Mapping[str, object]
+
+
+def with_usage(body: bytes, read: Callable[[], Fields | None] | None = None) -> bytes | None:
+    """The request body that asks for usage; None where it does not stream, asks already, or is no JSON object.
+
+    `read` gives `stream` and `stream_options` of the body, where somebody has parsed it already; None: it is no object.
+    """
     if b'"stream"' not in body:
         return None
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(request, dict) or request.get("stream") is not True:
+    request = read() if read else _parsed(body)
+    if request is None or request.get("stream") is not True:
         return None
     options = request.get("stream_options")
     if isinstance(options, dict) and options.get("include_usage") is True:
@@ -46,6 +50,14 @@ def with_usage(body: bytes) -> bytes | None:
         start = body.index(b"{") + 1
         return body[:start] + OPTION + b"," + body[start:]
     return _with_options(body, options)
+
+
+def _parsed(body: bytes) -> Fields | None:
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return request if isinstance(request, dict) else None
 
 
 def _with_options(body: bytes, options: object) -> bytes | None:

@@ -6,13 +6,15 @@ can find its way into the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, unquote_plus, urlsplit
 
-from addons.core.ask_usage import supports, with_usage
+from addons.core.ask_usage import Fields, supports, with_usage
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.jsonbytes import replace_string
+from addons.core.memo import Memo
 from addons.core.providers import Api, AuthStyle, auth_style, path_at
 from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter
 
@@ -27,6 +29,7 @@ AUTH_HEADERS: dict[AuthStyle, tuple[bytes, bytes]] = {
 }
 SUBPROTOCOLS, SUBPROTOCOL_KEY = b"sec-websocket-protocol", b"openai-insecure-api-key."  # how browsers hand OpenAI's realtime API a key
 ACCOUNT_HEADERS = frozenset({b"openai-organization", b"openai-project", b"chatgpt-account-id"})  # name the owner of the credential
+CONTENT_ENCODING, ACCEPT_ENCODING = frozenset({b"content-encoding"}), frozenset({b"accept-encoding"})
 OWN_PREFIX = b"x-turnpike-"
 OWN_HEADERS = frozenset({b"x-upstream-name", b"proxy-authorization", b"proxy-connection"})  # the last two: RFC 9110 §7.6.1, §11.7.1
 
@@ -79,92 +82,123 @@ class NotSpoken(ValueError):
     """The target's provider has no such API."""
 
 
-def build(request: Request, api: Api, target: Target, credential: Credential) -> Request:
-    """The request of one attempt. Raises NotSpoken where the target's provider does not speak the API's family."""
+@dataclass(slots=True)
+class _Draft:
+    """What becomes of a request, step by step."""
+
+    path: str
+    headers: HeaderFields
+    body: bytes | None
+    asked_usage: bool = False
+    model: str | None = None
+
+
+def build(request: Request, api: Api, target: Target, credential: Credential, read: Callable[[], Fields | None] | None = None) -> Request:
+    """The request of one attempt. Raises NotSpoken where the target's provider does not speak the API's family.
+
+    `read` gives what is known of the body, as `with_usage` takes it.
+    """
     scheme, host, port, path = _address(request, api, target)
-    request = replace(request, headers=without_own(request.headers))
+    draft = _Draft(path, without_own(request.headers), request.body, request.asked_usage, request.model)
     if target.model is not None:
-        path, request = _with_model(path, request, api, target.model)
+        _put_model(draft, api, target.model)
     if target.ask_usage and supports(api.name, target.provider):
-        request = _asking(request)
-    headers = request.headers
+        _ask_usage(draft, read)
     if credential.kind != "own":
-        headers = without_credentials(headers)
-        path = strip_parameters(path)
+        draft.headers = without_credentials(draft.headers)
+        draft.path = strip_parameters(draft.path)
     if credential.kind == "key":
         name, scheme_word = AUTH_HEADERS[auth_style(target.provider, api.family)]
-        headers = (*headers, (name, scheme_word + credential.value.encode()))
-    return replace(request, scheme=scheme, host=host, port=port, path=path, headers=headers)
+        draft.headers = (*draft.headers, (name, scheme_word + credential.value.encode()))
+    return Request(request.method, scheme, host, port, draft.path, draft.headers, draft.body, draft.asked_usage, draft.model)
 
 
 def _address(request: Request, api: Api, target: Target) -> tuple[str, str, int, str]:
     if target.base_url is None:
         return request.scheme, request.host, request.port, request.path
-    base = urlsplit(target.base_url)
-    path = path_at(target.provider, base.path, api)
+    scheme, host, port, base_path = _BASES[target.base_url]
+    path = path_at(target.provider, base_path, api)
     if path is None:
         raise NotSpoken(f"{target.provider} has no {api.family} API")
     query = request.path.partition("?")[2]
-    port = base.port or (443 if base.scheme == "https" else 80)
-    return base.scheme, base.hostname or "", port, f"{path}?{query}" if query else path
+    return scheme, host, port, f"{path}?{query}" if query else path
 
 
-def _with_model(path: str, request: Request, api: Api, model: str) -> tuple[str, Request]:
+def _base(base_url: str) -> tuple[str, str, int, str]:
+    base = urlsplit(base_url)
+    return base.scheme, base.hostname or "", base.port or (443 if base.scheme == "https" else 80), base.path
+
+
+_BASES = Memo[str, tuple[str, str, int, str]](_base)
+
+
+def _put_model(draft: _Draft, api: Api, model: str) -> None:
     """Another model's name where the client's stands: in the path, in a JSON body, or nowhere (a form, a body that is not held)."""
     if api.model is not None:
-        bare, mark, query = path.partition("?")
+        bare, mark, query = draft.path.partition("?")
         start, end = (len(bare) - len(api.rest) + at for at in api.model_at)
-        return bare[:start] + quote(model, safe="") + bare[end:] + mark + query, replace(request, model=model)
-    plain = _plain_body(request)
+        draft.path, draft.model = bare[:start] + quote(model, safe="") + bare[end:] + mark + query, model
+        return
+    plain = _plain_body(draft)
     body = replace_string(plain, "model", model)
-    return path, request if body is plain else replace(_with_body(request, body), model=model)
+    if body is not plain:
+        _put_body(draft, body)
+        draft.model = model
 
 
-def _plain_body(request: Request) -> bytes:
+def _plain_body(draft: _Draft) -> bytes:
     """The body without its Content-Encoding. Raises UndecodableBody where it can't be read."""
-    encoding = content_encoding(request.headers)
-    return decode(request.body, encoding) if request.body and encoding else request.body or b""
+    encoding = content_encoding(draft.headers) if draft.body else None
+    return decode(draft.body, encoding) if draft.body and encoding else draft.body or b""
 
 
 def content_encoding(headers: HeaderFields) -> str | None:
     """The Content-Encoding, several lines of it joined (RFC 9110 §5.3); None where there is none."""
-    return ", ".join(value.decode("latin-1") for name, value in headers if name.lower() == b"content-encoding") or None
+    values = [value.decode("latin-1") for name, value in headers if _LOWER[name] == b"content-encoding"]
+    return ", ".join(values) or None
 
 
-def _with_body(request: Request, body: bytes) -> Request:
+def _put_body(draft: _Draft, body: bytes) -> None:
     """Another body, sent plain whatever the client's was."""
-    if not request.body:
-        return request
-    return replace(request, headers=_without(request.headers, frozenset({b"content-encoding"})), body=body)
+    if draft.body:
+        draft.headers, draft.body = _without(draft.headers, CONTENT_ENCODING), body
 
 
-def _asking(request: Request) -> Request:
-    """With the usage asked for, if the client did not. The answer must come plain then, since a chunk will be taken out of it."""
+def _ask_usage(draft: _Draft, read: Callable[[], Fields | None] | None) -> None:
+    """Ask for the usage, if the client did not. The answer must come plain then, since a chunk will be taken out of it."""
     try:
-        body = with_usage(_plain_body(request))
+        body = with_usage(_plain_body(draft), read)
     except UndecodableBody:  # for the upstream to refuse, if it can't read it either
-        return request
-    if body is None:
-        return request
-    request = _with_body(request, body)
-    headers = _without(request.headers, frozenset({b"accept-encoding"}))
-    return replace(request, headers=(*headers, (b"Accept-Encoding", b"identity")), asked_usage=True)
+        return
+    if body is not None:
+        _put_body(draft, body)
+        draft.headers = (*_without(draft.headers, ACCEPT_ENCODING), (b"Accept-Encoding", b"identity"))
+        draft.asked_usage = True
 
 
 def without_own(headers: HeaderFields) -> HeaderFields:
     """The headers without those that are meant for the proxy itself."""
-    return tuple(pair for pair in _without(headers, OWN_HEADERS) if not pair[0].lower().startswith(OWN_PREFIX))
+    return tuple([pair for pair in headers if not _OWN[pair[0]]])
 
 
 def without_credentials(headers: HeaderFields) -> HeaderFields:
     """The headers without any that carries a credential or names its owner."""
-    kept = tuple((name, value) for name, value in headers if name.lower() not in ACCOUNT_HEADERS and not _carries_credential(name))
-    return tuple((name, _without_key(value) if name.lower() == SUBPROTOCOLS else value) for name, value in kept)
+    kept = [pair for pair in headers if not _CREDENTIALS[pair[0]]]
+    return tuple([(name, _without_key(value)) if _LOWER[name] == SUBPROTOCOLS else (name, value) for name, value in kept])
+
+
+def _is_own(name: bytes) -> bool:
+    return name.lower() in OWN_HEADERS or name.lower().startswith(OWN_PREFIX)
 
 
 def _carries_credential(name: bytes) -> bool:
     text = name.decode("latin-1")
-    return is_credential_header(text) or is_cookie_header(text)
+    return name.lower() in ACCOUNT_HEADERS or is_credential_header(text) or is_cookie_header(text)
+
+
+_LOWER = Memo[bytes, bytes](bytes.lower)
+_OWN = Memo[bytes, bool](_is_own)
+_CREDENTIALS = Memo[bytes, bool](_carries_credential)
 
 
 def _without_key(subprotocols: bytes) -> bytes:
@@ -172,7 +206,7 @@ def _without_key(subprotocols: bytes) -> bytes:
 
 
 def _without(headers: HeaderFields, names: frozenset[bytes]) -> HeaderFields:
-    return tuple(pair for pair in headers if pair[0].lower() not in names)
+    return tuple([pair for pair in headers if _LOWER[pair[0]] not in names])
 
 
 def strip_parameters(path: str) -> str:

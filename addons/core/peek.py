@@ -6,6 +6,7 @@ Everything else is read later, in the writer's thread.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
@@ -27,19 +28,48 @@ class Peek(NamedTuple):
     streams: bool
 
 
-def peek(api: Api, request: Request) -> Peek:
-    """Never raises: of a body that can't be read, or is not held, the path alone is looked at."""
-    value = _fields(request) if request.body and (api.model is None or b'"stream"' in request.body) else {}
-    model, stream = value.get("model"), value.get("stream")
+class BodyFields:
+    """The members of a request's body that decide about the call, which is parsed at most once, when somebody asks: it may be long."""
+
+    __slots__ = ("_read", "_request")
+
+    def __init__(self, request: Request) -> None:
+        self._request: Request | None = request
+        self._read: Mapping[str, object] | None = None
+
+    def read(self) -> Mapping[str, object] | None:
+        """Those of NAMES that are there; None where the body can't be read, or is no object."""
+        request, self._request = self._request, None
+        if request is not None:
+            self._read = _fields(request)
+        return self._read
+
+    @property
+    def model(self) -> str | None:
+        """The model that the body names."""
+        value = (self.read() or {}).get("model")
+        return value if isinstance(value, str) else None
+
+
+NAMES = ("model", "stream", "stream_options")
+
+
+def peek(api: Api, request: Request, fields: BodyFields | None = None) -> Peek:
+    """Never raises: of a body that can't be read, or is not held, the path alone is looked at. `fields` are those of this request."""
+    fields = fields or BodyFields(request)
+    looked_into = request.body and (api.model is None or b'"stream"' in request.body)
+    stream = (fields.read() or {}).get("stream") if looked_into else None
     streams = (
         stream is True or bool(STREAM_PATH.search(request.path.partition("?")[0])) or (api.name in STREAMS_UNASKED and stream is not False)
     )
-    return Peek(api.model or (model if isinstance(model, str) else None), streams)
+    return Peek(api.model or (fields.model if looked_into else None), streams)
 
 
-def _fields(request: Request) -> dict[str, object]:
+def _fields(request: Request) -> Mapping[str, object] | None:
+    if not request.body:
+        return None
     try:
-        value = orjson.loads(decode(request.body or b"", content_encoding(request.headers)))
+        value = orjson.loads(decode(request.body, content_encoding(request.headers)))
     except (UndecodableBody, orjson.JSONDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return {name: value[name] for name in NAMES if name in value} if isinstance(value, dict) else None

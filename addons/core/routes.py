@@ -169,7 +169,10 @@ class Plan:
         """The route that the client names, whatever that one matches; else the first that matches. Raises UnknownRoute."""
         if name := facts.headers.get(ROUTE_HEADER):
             return self.named(name)
-        return next((route for route in self.routes if matches(route.match, facts)), None)
+        for route in self.routes:
+            if matches(route.match, facts):
+                return route
+        return None
 
 
 def needs_model_data(route: RouteLike) -> bool:
@@ -184,9 +187,13 @@ def _looks_at_models(route: RouteLike) -> bool:
 def matches(rule: MatchLike, facts: CallFacts) -> bool:
     """Does a call fit a route? An unknown model fits only a pattern that takes everything."""
     return (
-        fnmatchcase(facts.model or "", rule.model)
-        and fnmatchcase(facts.client or "", rule.client)
-        and fnmatchcase(facts.upstream, rule.upstream)
-        and fnmatchcase(facts.path, rule.path)
-        and all(fnmatchcase(facts.headers.get(name.lower(), ""), pattern) for name, pattern in rule.header.items())
+        _fits(facts.model or "", rule.model)
+        and _fits(facts.client or "", rule.client)
+        and _fits(facts.upstream, rule.upstream)
+        and _fits(facts.path, rule.path)
+        and (not rule.header or all(_fits(facts.headers.get(name.lower(), ""), pattern) for name, pattern in rule.header.items()))
     )
+
+
+def _fits(value: str, glob: str) -> bool:
+    return glob == "*" or fnmatchcase(value, glob)

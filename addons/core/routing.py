@@ -9,16 +9,18 @@ A decision keeps every candidate with the reason that it was passed over, so tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 
+from addons.core.memo import LONGEST
 from addons.core.providers import Api
 from addons.core.routes import CallFacts, DestinationLike, FallbackLike, Plan, RouteLike
-from addons.core.strategies import Measures, Option, Shown, ordered
+from addons.core.strategies import SETTLED, Measures, Option, Shown, ordered
 from addons.core.terms import ModelsLike, Terms
 
 _REMEMBERED = 256  # clients name the models, so what is remembered of them has a bound
@@ -45,7 +47,7 @@ class Candidate:
         return {**told, "unknown": self.unknown} if self.unknown else told
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """The route that chose (None: no route matched) and its candidates: those that may be tried, in that order, then the others.
 
@@ -65,6 +67,14 @@ class Decision:
 
     def as_json(self, passed: Mapping[int, str] = _NO_REASONS) -> str:
         """The `decision` column. `passed`: why candidates (by their place) were passed over when their turn came."""
+        return self._told(passed) if passed else self._as_decided
+
+    @cached_property
+    def _as_decided(self) -> str:
+        """Once for all calls that are decided alike."""
+        return self._told(_NO_REASONS)
+
+    def _told(self, passed: Mapping[int, str]) -> str:
         measures = (*self.measures, *((),) * (len(self.candidates) - len(self.measures)))
         return orjson.dumps([c.as_dict(c.passed_over or passed.get(at), measures[at]) for at, c in enumerate(self.candidates)]).decode()
 
@@ -89,12 +99,32 @@ def decide(plan: Plan, facts: CallFacts, api: Api, around: Surroundings) -> Deci
     Raises UnknownRoute, for a route that the client names.
     """
     route = plan.route_for(facts)
-    if route is None:
-        return Decision(None, (_lone(plan, facts),))
+    return without_route(plan, facts) if route is None else by_route(plan, route, facts, api, around)
+
+
+def without_route(plan: Plan, facts: CallFacts) -> Decision:
+    """The upstream that the client named, if it may be asked for the model."""
+    key = None, facts.upstream, facts.model
+    found: Decision | None
+    _, found = plan.remembered.get(key, (None, None))
+    if found is None:
+        found = Decision(None, (_lone(plan, facts),))
+        _remember(plan, key, facts, (None, found))
+    return found
+
+
+def by_route(plan: Plan, route: RouteLike, facts: CallFacts, api: Api, around: Surroundings) -> Decision:
+    """The candidates of this route."""
     judged = _judged(plan, facts, api, around, route)
-    order = ordered(judged.options, route.strategy, around.measures)
+    if judged.settled:
+        return judged.settled
+    return _in_order(judged, route, around.measures)
+
+
+def _in_order(judged: _Judged, route: RouteLike, measures: Measures) -> Decision:
+    order = ordered(judged.options, route.strategy, measures)
     candidates = (*(judged.open[at] for at, _ in order), *judged.closed)
-    return Decision(route.name, candidates, route.fallback, tuple(measures for _, measures in order))
+    return Decision(route.name, candidates, route.fallback, tuple(shown for _, shown in order))
 
 
 def _lone(plan: Plan, facts: CallFacts) -> Candidate:
@@ -105,12 +135,24 @@ def _lone(plan: Plan, facts: CallFacts) -> Candidate:
     return Candidate(facts.upstream, None if sent == facts.model else sent, terms.refusal(sent))
 
 
+def _remember(plan: Plan, key: Hashable, facts: CallFacts, found: tuple[object, object]) -> None:
+    if len(facts.model or "") > LONGEST:
+        return
+    if len(plan.remembered) >= _REMEMBERED:
+        plan.remembered.clear()
+    plan.remembered[key] = found
+
+
 class _Judged(NamedTuple):
-    """A route's destinations, looked at for one kind of call: those that may be tried, in the order of the route, and the others."""
+    """A route's destinations, looked at for one kind of call: those that may be tried, in the order of the route, and the others.
+
+    `settled`: what comes of them, where the route's strategies ask for nothing that changes from call to call.
+    """
 
     options: tuple[Option, ...]
     open: tuple[Candidate, ...]  # one for each option
     closed: tuple[Candidate, ...]
+    settled: Decision | None = None
 
 
 def _judged(plan: Plan, facts: CallFacts, api: Api, around: Surroundings, route: RouteLike) -> _Judged:
@@ -120,10 +162,10 @@ def _judged(plan: Plan, facts: CallFacts, api: Api, around: Surroundings, route:
     found: _Judged | None
     listed, found = plan.remembered.get(key, (None, None))
     if found is None or listed is not around.listed:
-        if len(plan.remembered) >= _REMEMBERED:
-            plan.remembered.clear()
         found = _Judge(plan, facts, api, around, route).judged()
-        plan.remembered[key] = around.listed, found
+        if SETTLED.issuperset(route.strategy):
+            found = found._replace(settled=_in_order(found, route, around.measures))
+        _remember(plan, key, facts, (around.listed, found))
     return found
 
 

@@ -93,6 +93,11 @@ STRATEGIES: Mapping[StrategyName, Callable[[Option, Measures], float]] = {
     "api_first": _first("api"),
 }
 
+SETTLED: frozenset[StrategyName] = frozenset(
+    {"priority", "local_first", "remote_first", "subscription_first", "api_first"},
+)
+"""Those that ask for no measure: the same options always come in the same order."""
+
 _SHOWN: Mapping[StrategyName, str] = {"lowest_cost": "cost_usd", "fastest": "expected_s"}
 """The keys that a decision keeps, under these names."""
 

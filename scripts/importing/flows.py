@@ -17,8 +17,8 @@ from mitmproxy.websocket import WebSocketMessage
 
 from addons.core.call import CallRecord, CapturedBody
 from addons.core.jsonvalues import MAX_DIGITS
-from addons.meter import header_pairs
 from addons.recorder import connect_ms
+from addons.wireheaders import header_pairs
 from scripts.importing.entry import BrokenEntry, Entry, Given, fill_with_messages, note_lost
 from scripts.importing.source import Plain
 

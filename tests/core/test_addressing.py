@@ -7,6 +7,7 @@ from addons.core.addressing import (
     host_name,
     is_foreign_page,
     is_loopback,
+    is_own_authority,
     is_own_host,
     is_this_machine,
     product_of,
@@ -149,3 +150,11 @@ def test_session_and_product() -> None:
 def test_is_this_machine(host: str, own: bool) -> None:
     """Every way to write this machine that a resolver takes, and no other host."""
     assert is_this_machine(host) is own
+
+
+@pytest.mark.parametrize("authority", ["localhost:8080", "127.0.0.1", "[::1]:80", "box.lan:1", "evil.test", "", "a@localhost", "x" * 300])
+def test_own_authorities_are_own_hosts(authority: str) -> None:
+    """Asked for the first time and again, under other names and at other sockets."""
+    for _ in range(2):
+        for socket_address, names in (("10.0.0.5", ("Box.lan",)), ("evil.test", ()), ("127.0.0.1", ("x*",))):
+            assert is_own_authority(authority, socket_address, names) == is_own_host(host_name(authority), socket_address, names)

@@ -4,9 +4,29 @@ import gzip
 import secrets
 
 import pytest
+from hypothesis import given as all_of
+from hypothesis import strategies as st
 
-from addons.core.attempt import NONE, OWN, Credential, NotSpoken, Request, Target, build, own_credential, strip_parameters
+from addons.core.attempt import (
+    ACCOUNT_HEADERS,
+    NONE,
+    OWN,
+    OWN_HEADERS,
+    OWN_PREFIX,
+    Credential,
+    HeaderFields,
+    NotSpoken,
+    Request,
+    Target,
+    build,
+    own_credential,
+    strip_parameters,
+    without_credentials,
+    without_own,
+)
+from addons.core.peek import BodyFields
 from addons.core.providers import identify
+from addons.core.redaction.names import is_cookie_header, is_credential_header
 
 SECRET = "sk-" + secrets.token_hex(16)
 OWN_KEY = "sk-own-" + secrets.token_hex(16)
@@ -167,3 +187,48 @@ def test_what_was_put_in_is_told() -> None:
     """A body that names no model (a form, one that is not held) keeps the client's."""
     assert sent(request(), Target("openai", None, "b")).model == "b"
     assert sent(request(body=b"--form"), Target("openai", None, "b")).model is None
+
+
+HEADER_NAMES = st.one_of(
+    st.sampled_from(
+        [*OWN_HEADERS, *ACCOUNT_HEADERS, b"X-Turnpike-Tag", b"Authorization", b"X-API-KEY", b"Cookie", b"Accept", b"\xff-Token"]
+    ),
+    st.binary(max_size=300),
+)
+
+
+@all_of(st.lists(st.tuples(HEADER_NAMES, st.binary(max_size=4)), max_size=5).map(tuple))
+def test_what_is_known_of_a_name_is_what_its_rules_say(headers: HeaderFields) -> None:
+    """However it is written, however long, asked for once or again."""
+
+    def goes(name: bytes) -> bool:
+        text = name.decode("latin-1")
+        return name.lower() in ACCOUNT_HEADERS or is_credential_header(text) or is_cookie_header(text)
+
+    for _ in range(2):
+        ours = [pair for pair in headers if pair[0].lower() in OWN_HEADERS or pair[0].lower().startswith(OWN_PREFIX)]
+        assert without_own(headers) == tuple(pair for pair in headers if pair not in ours)
+        assert without_credentials(headers) == tuple(pair for pair in headers if not goes(pair[0]))
+
+
+@pytest.mark.parametrize("model", [None, "b"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"a","stream":true}',
+        b'{"model":"a","stream":true,"stream_options":{"x":1}}',
+        b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}',
+        b'{"model":"a","stream":true,"stream":false}',
+        b'["stream"]',
+        b'{"stream":',
+        b"",
+    ],
+)
+def test_what_was_read_before_need_not_be_read_again(body: bytes, packed: bool, model: str | None) -> None:
+    """The same attempt comes of it."""
+    headers = ((b"Content-Encoding", b"gzip"),) if packed else ()
+    client = request("/v1/chat/completions", *headers, body=gzip.compress(body) if packed else body)
+    api, target = identify("openai", "POST", client.path), Target("openai", None, model, ask_usage=True)
+    assert api
+    assert build(client, api, target, OWN, BodyFields(client).read) == build(client, api, target, OWN)

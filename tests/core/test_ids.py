@@ -1,8 +1,10 @@
 """Call ids."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from addons.core.ids import is_ulid, ulid
+from addons.core.ids import ALPHABET, is_ulid, ulid
 
 NO_RANDOM = bytes(10)
 
@@ -29,3 +31,12 @@ def test_needs_ten_random_bytes() -> None:
     """Too little randomness is an error, not a weak id."""
     with pytest.raises(ValueError, match="10 random bytes"):
         ulid(0, b"")
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_says_the_number_in_base_32(unix_ms: int, randomness: bytes) -> None:
+    """Read back character by character, it is the time and the random bits again."""
+    number = 0
+    for character in ulid(unix_ms, randomness):
+        number = number * 32 + ALPHABET.index(character)
+    assert (number >> 80, (number & (1 << 80) - 1).to_bytes(10)) == (unix_ms, randomness)

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from addons.core.attempt import Request
-from addons.core.peek import Peek, peek
+from addons.core.peek import BodyFields, Peek, peek
 from addons.core.providers import identify
 
 
@@ -44,3 +44,29 @@ def test_compressed_bodies_are_read() -> None:
     body = b'{"model": "gpt-5", "stream": true}'
     assert peeked("openai", "/v1/responses", gzip.compress(body), (b"Content-Encoding", b"gzip")) == Peek("gpt-5", True)
     assert peeked("openai", "/v1/responses", body, (b"Content-Encoding", b"gzip")) == Peek(None, False)
+
+
+BODY = b'{"model": "gpt-4o", "messages": [{"model": "no"}], "stream_options": null}'
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "fields"),
+    [
+        ((), BODY, {"model": "gpt-4o", "stream_options": None}),
+        (((b"Content-Encoding", b"gzip"),), gzip.compress(BODY, mtime=0), {"model": "gpt-4o", "stream_options": None}),
+        (((b"content-encoding", b"gzip"),), b"no gzip", None),
+        ((), b'{"model": 4, "stream": "yes"}', {"model": 4, "stream": "yes"}),
+        ((), b"{}", {}),
+        ((), b"[1]", None),
+        ((), b"no json", None),
+        ((), b"", None),
+        ((), None, None),
+    ],
+)
+def test_a_body_is_read_once(headers: tuple[tuple[bytes, bytes], ...], body: bytes | None, fields: dict[str, object] | None) -> None:
+    """Also a compressed one; only what decides about the call is kept, and what can't be read has nothing."""
+    read = BodyFields(Request("POST", "https", "h", 443, "/", headers, body))
+    model = (fields or {}).get("model")
+    assert read.model == (model if isinstance(model, str) else None)
+    assert read.read() == fields
+    assert read.read() is read.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from addons.core.providers import Api
 from addons.core.routes import Plan, UnknownRoute
 from addons.core.routing import Candidate, Decision, decide
+from addons.core.strategies import STRATEGIES, StrategyName
 from tests.core.configured import CHAT, MESSAGES, Fallback, Filter, Match, Models, Require, Route, To, Upstream, around, facts
 
 UPSTREAMS = {
@@ -287,3 +289,28 @@ def test_the_same_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         decide(plan, facts(), CHAT, world)
     assert len(asked) == 1
+
+
+ASKED = [
+    ("gpt-4o", "openai", CHAT),
+    ("o3", "openai", CHAT),
+    (None, "router", CHAT),
+    ("gpt-4o", "claude", MESSAGES),
+    ("m" * 300, "openai", CHAT),
+]
+
+
+@pytest.mark.parametrize("strategy", [*((name,) for name in STRATEGIES), ("local_first", "priority"), ("api_first", "lowest_cost"), None])
+def test_what_is_remembered_is_what_would_be_decided(strategy: Sequence[StrategyName] | None) -> None:
+    """By each strategy and without a route: one plan decides again and again as a new one does, also when prices have changed."""
+    upstreams = UPSTREAMS | {"alias": Upstream(aliases={"gpt-4o": "x"}, models=Filter(deny=("o3",)))}
+    to = (To("openai"), To("alias"), To("ollama", "llama", 3.0), To("claude"), To("router"))
+    routes = [Route("r", to, Match(model="*"), strategy)] if strategy else []
+    plan = Plan(routes, upstreams)
+    for cost in (1.0, 3.0, 1.0):
+        for model, upstream, api in ASKED:
+            for _ in range(2):
+                worlds = [around(costs={("openai", model or ""): cost, ("openrouter", model or ""): 2.0}) for _ in range(2)]
+                found = decide(plan, facts(model, upstream), api, worlds[0])
+                fresh = decide(Plan(routes, upstreams), facts(model, upstream), api, worlds[1])
+                assert (found, found.as_json(), found.as_json({0: "no"})) == (fresh, fresh.as_json(), fresh.as_json({0: "no"}))
