@@ -27,9 +27,8 @@ from addons.core.inject import keeps_own
 from addons.core.peek import BodyFields, peek
 from addons.core.providers import Api
 from addons.core.redaction.outgoing import Blocked, Unreadable
-from addons.core.routes import FallbackLike
 from addons.core.routing import Decision
-from addons.core.tries import Option, Rules, Send, Step, Stop, Tries, Wait
+from addons.core.tries import Option, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
 from addons.outgoing import apply, asks_usage, plain, restore_answer
@@ -44,7 +43,6 @@ logger = logging.getLogger(__name__)
 FIRST_ERROR_STATUS = 400
 WHY = {"auth": "was refused by the provider", "quota": "has spent its quota", "rate_limit": "is rate limited"}
 MAX_TOLD = 5
-DEFAULT_RULES = Rules()
 
 
 class Failover:
@@ -59,7 +57,7 @@ class Failover:
         if exchange is None or exchange.api is None or exchange.original:
             return  # no call; or its body was passed on as it came, and has now ended
         api = exchange.api
-        self._guarded(flow, exchange, lambda: self._begin(flow, exchange, api))
+        self._guarded(flow, exchange, self._begin, flow, exchange, api)
 
     def request_stream(self, flow: http.HTTPFlow) -> None:
         """The same, the body being passed on as it comes."""
@@ -70,7 +68,7 @@ class Failover:
         exchange = exchange_of(failure.flow)
         if exchange and exchange.kind == "call" and exchange.tries:
             tries = exchange.tries
-            self._guarded(failure.flow, exchange, lambda: self._after_failure(failure, exchange, tries))
+            self._guarded(failure.flow, exchange, self._after_failure, failure, exchange, tries)
 
     def attempt_due(self, flow: http.HTTPFlow) -> None:
         """What was waited for has come, or its time is over."""
@@ -91,9 +89,11 @@ class Failover:
         elif exchange.attempt and exchange.attempt.failure is None:
             self.state.note_answer(exchange.tries)
 
-    def _guarded(self, flow: http.HTTPFlow, exchange: Exchange, work: Callable[[], None]) -> None:
+    def _guarded[**Given](
+        self, flow: http.HTTPFlow, exchange: Exchange, work: Callable[Given, None], *args: Given.args, **more: Given.kwargs
+    ) -> None:
         try:
-            work()
+            work(*args, **more)
         except Exception as error:  # fails closed; the text may hold what must not be logged, so only its kind is told
             exchange.close_tries()
             flow.metadata.pop(WAIT, None)
@@ -110,7 +110,7 @@ class Failover:
         exchange.peek = peek(api, request, fields)
         tries = exchange.tries = Tries(
             self._options(exchange, decision, request),
-            _rules(decision.fallback) if decision.fallback else DEFAULT_RULES,
+            decision.rules,
             affinity=lambda: self._conversation(exchange, request),
             on_granted=lambda: wake(flow),
             jitter=random.random,
@@ -288,10 +288,6 @@ class Failover:
         reasons = [candidate.passed_over or tries.passed.get(n) for n, candidate in enumerate(candidates)]
         told = "; ".join(dict.fromkeys(reason for reason in reasons if reason))
         return f"no candidate can take this call: {told}" if told else "no candidate can take this call"
-
-
-def _rules(fallback: FallbackLike) -> Rules:
-    return Rules(frozenset(fallback.on), fallback.max_attempts, fallback.deadline)
 
 
 def classified(failure: UpstreamFailure, now: float) -> Failure:

@@ -16,7 +16,7 @@ from addons.core.memo import Memo
 from addons.core.redaction.outgoing import Restore
 from addons.core.redaction.restore_text import Restorable
 from addons.core.redaction.restoring import restore_body
-from addons.wireheaders import make_headers, wire_bytes, with_header
+from addons.wireheaders import make_headers, wire_bytes, with_value
 
 
 def asks_usage(upstream: Upstream, host: str) -> bool:
@@ -44,21 +44,19 @@ def plain(request: http.Request, path: str) -> Request:
 
 def apply(flow: http.HTTPFlow, outgoing: Request) -> None:
     """Put an attempt into the flow: all that mitmproxy's own properties would, each of which looks through the headers anew."""
-    request, fields = flow.request, outgoing.headers
-    data = request.data
-    names = {name.lower() for name, _ in fields}
+    data, fields = flow.request.data, outgoing.headers
     if outgoing.body is not None and outgoing.body is not data.content:
         data.content = outgoing.body
-        if b"content-length" in names:
-            fields = with_header(fields, b"content-length", b"%d" % len(outgoing.body))
+        fields = with_value(fields, b"content-length", b"%d" % len(outgoing.body))
     data.scheme, data.path = wire_bytes(outgoing.scheme), wire_bytes(outgoing.path)
     data.host, data.port = outgoing.host, outgoing.port
-    authority = url.hostport(outgoing.scheme, outgoing.host, outgoing.port)
-    if b"host" in names:
-        fields = with_header(fields, b"Host", wire_bytes(authority))
+    authority = _AUTHORITIES[outgoing.scheme, outgoing.host, outgoing.port]
     if data.authority:
-        request.authority = authority
-    request.headers = make_headers(fields)
+        flow.request.authority = authority
+    data.headers = make_headers(with_value(fields, b"host", wire_bytes(authority)))
+
+
+_AUTHORITIES = Memo[tuple[str, str, int], str](lambda address: url.hostport(*address))
 
 
 def restore_answer(response: http.Response, api: str, pairs: Restorable, mode: Restore) -> None:

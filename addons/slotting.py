@@ -81,7 +81,7 @@ class Slotting:
         if key.slots is None:
             return None
         limit = 0 if key in self._leaving else key.max_concurrent or 0
-        waiting = sum(pool.lacking(key, now) for pool in list(key.holders)) if limit else 0
+        waiting = sum(pool.lacking(key, now) for pool in key.holders.all()) if limit else 0
         return key.slots.demand(limit, key.in_flight, waiting)
 
     def _told(self, shares: list[Share]) -> None:

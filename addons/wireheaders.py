@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mitmproxy import http
 from mitmproxy.net.http import url
 
-from addons.core.attempt import HeaderFields
+from addons.core.attempt import LOWER, HeaderFields
 from addons.core.call import Headers
 from addons.core.memo import Memo
 
@@ -36,7 +36,18 @@ def read_headers(headers: http.Headers) -> ReadHeaders:
 
 def header_pairs(headers: http.Headers) -> Headers:
     """Header pairs as text, in the order and case of the wire."""
-    return tuple([(name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")) for name, value in headers.fields])
+    fields = headers.fields
+    try:
+        return tuple([(_NAMES[name], value.decode()) for name, value in fields])
+    except UnicodeDecodeError:  # which is looked for only where there is any: asked not to raise, decoding takes twice as long
+        return tuple([(_NAMES[name], _text(value)) for name, value in fields])
+
+
+def _text(wire: bytes) -> str:
+    return wire.decode("utf-8", "surrogateescape")
+
+
+_NAMES = Memo[bytes, str](_text)
 
 
 def header_map(headers: http.Headers) -> dict[str, str]:
@@ -65,12 +76,17 @@ def make_headers(fields: HeaderFields) -> http.Headers:
 def with_header(fields: HeaderFields, name: bytes, value: bytes) -> HeaderFields:
     """As `headers[name] = value`: in the place of the first of that name, whose case stays, or at the end; others of the name are gone.
     `name` is in the case in which it is put in."""
-    wanted = name.lower()
-    if wanted not in [own.lower() for own, _ in fields]:
-        return (*fields, (name, value))
+    changed = with_value(fields, name.lower(), value)
+    return (*fields, (name, value)) if changed is fields else changed
+
+
+def with_value(fields: HeaderFields, name: bytes, value: bytes) -> HeaderFields:
+    """The same where there is a header of this (lower-case) name; else the very fields."""
+    if name not in [LOWER[own] for own, _ in fields]:
+        return fields
     changed, values = [], [value]
     for field in fields:
-        if field[0].lower() != wanted:
+        if LOWER[field[0]] != name:
             changed.append(field)
         elif values:
             changed.append((field[0], values.pop()))

@@ -7,16 +7,19 @@ can find its way into the next.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote_plus, urlsplit
 
 from addons.core.ask_usage import Fields, supports, with_usage
 from addons.core.encodings import UndecodableBody, decode
-from addons.core.jsonbytes import replace_string
+from addons.core.jsonbytes import put_string, read_string
 from addons.core.memo import Memo
 from addons.core.providers import Api, AuthStyle, auth_style, path_at
 from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter
+
+Read = Callable[[], Fields | None]
+"""Gives the members of a body that decide, where somebody has parsed it already; None: it is no object."""
 
 HeaderFields = tuple[tuple[bytes, bytes], ...]
 """Header pairs as mitmproxy keeps them, so that order, case and bytes stay as the client sent them."""
@@ -34,27 +37,29 @@ OWN_PREFIX = b"x-turnpike-"
 OWN_HEADERS = frozenset({b"x-upstream-name", b"proxy-authorization", b"proxy-connection"})  # the last two: RFC 9110 §7.6.1, §11.7.1
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as plain values. `path` holds the query; `body` is None while it is streamed past us.
 
     `asked_usage`: the body asks for usage that the client did not ask for, so the answer to that must be taken out again.
-    `model`: the model name that was put in, None where the client's stayed. What may hold a credential is in no repr.
+    `model`: the model name that was put in, None where the client's stayed.
     """
 
     method: str
     scheme: str
     host: str
     port: int
-    path: str = field(repr=False)
-    headers: HeaderFields = field(repr=False)
-    body: bytes | None = field(repr=False)
+    path: str
+    headers: HeaderFields
+    body: bytes | None
     asked_usage: bool = False
     model: str | None = None
 
+    def __repr__(self) -> str:
+        """Without what may hold a credential: path, headers, body."""
+        return f"Request({self.method} {self.scheme}://{self.host}:{self.port}, model={self.model}, asked_usage={self.asked_usage})"
 
-@dataclass(frozen=True, slots=True)
-class Target:
+
+class Target(NamedTuple):
     """Where an attempt goes. Without `base_url` it goes on to the host that the client asked for."""
 
     provider: str
@@ -63,8 +68,7 @@ class Target:
     ask_usage: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """own: the client's stays as it is. none: all are taken off. key: all are taken off and this one put in."""
 
     kind: Literal["own", "none", "key"]
@@ -93,15 +97,15 @@ class _Draft:
     model: str | None = None
 
 
-def build(request: Request, api: Api, target: Target, credential: Credential, read: Callable[[], Fields | None] | None = None) -> Request:
+def build(request: Request, api: Api, target: Target, credential: Credential, read: Read | None = None) -> Request:
     """The request of one attempt. Raises NotSpoken where the target's provider does not speak the API's family.
 
-    `read` gives what is known of the body, as `with_usage` takes it.
+    `read` tells of this request's body, if anybody can.
     """
     scheme, host, port, path = _address(request, api, target)
     draft = _Draft(path, without_own(request.headers), request.body, request.asked_usage, request.model)
     if target.model is not None:
-        _put_model(draft, api, target.model)
+        _put_model(draft, api, target.model, read)
     if target.ask_usage and supports(api.name, target.provider):
         _ask_usage(draft, read)
     if credential.kind != "own":
@@ -132,7 +136,7 @@ def _base(base_url: str) -> tuple[str, str, int, str]:
 _BASES = Memo[str, tuple[str, str, int, str]](_base)
 
 
-def _put_model(draft: _Draft, api: Api, model: str) -> None:
+def _put_model(draft: _Draft, api: Api, model: str, read: Read | None) -> None:
     """Another model's name where the client's stands: in the path, in a JSON body, or nowhere (a form, a body that is not held)."""
     if api.model is not None:
         bare, mark, query = draft.path.partition("?")
@@ -140,7 +144,8 @@ def _put_model(draft: _Draft, api: Api, model: str) -> None:
         draft.path, draft.model = bare[:start] + quote(model, safe="") + bare[end:] + mark + query, model
         return
     plain = _plain_body(draft)
-    body = replace_string(plain, "model", model)
+    known = isinstance((read() or {}).get("model"), str) if read else read_string(plain, "model") is not None
+    body = put_string(plain, "model", model) if known else plain
     if body is not plain:
         _put_body(draft, body)
         draft.model = model
@@ -154,7 +159,7 @@ def _plain_body(draft: _Draft) -> bytes:
 
 def content_encoding(headers: HeaderFields) -> str | None:
     """The Content-Encoding, several lines of it joined (RFC 9110 §5.3); None where there is none."""
-    values = [value.decode("latin-1") for name, value in headers if _LOWER[name] == b"content-encoding"]
+    values = [value.decode("latin-1") for name, value in headers if LOWER[name] == b"content-encoding"]
     return ", ".join(values) or None
 
 
@@ -164,8 +169,10 @@ def _put_body(draft: _Draft, body: bytes) -> None:
         draft.headers, draft.body = _without(draft.headers, CONTENT_ENCODING), body
 
 
-def _ask_usage(draft: _Draft, read: Callable[[], Fields | None] | None) -> None:
+def _ask_usage(draft: _Draft, read: Read | None) -> None:
     """Ask for the usage, if the client did not. The answer must come plain then, since a chunk will be taken out of it."""
+    if read and (read() or {}).get("stream") is not True:
+        return
     try:
         body = with_usage(_plain_body(draft), read)
     except UndecodableBody:  # for the upstream to refuse, if it can't read it either
@@ -184,7 +191,7 @@ def without_own(headers: HeaderFields) -> HeaderFields:
 def without_credentials(headers: HeaderFields) -> HeaderFields:
     """The headers without any that carries a credential or names its owner."""
     kept = [pair for pair in headers if not _CREDENTIALS[pair[0]]]
-    return tuple([(name, _without_key(value)) if _LOWER[name] == SUBPROTOCOLS else (name, value) for name, value in kept])
+    return tuple([(name, _without_key(value)) if LOWER[name] == SUBPROTOCOLS else (name, value) for name, value in kept])
 
 
 def _is_own(name: bytes) -> bool:
@@ -196,7 +203,7 @@ def _carries_credential(name: bytes) -> bool:
     return name.lower() in ACCOUNT_HEADERS or is_credential_header(text) or is_cookie_header(text)
 
 
-_LOWER = Memo[bytes, bytes](bytes.lower)
+LOWER = Memo[bytes, bytes](bytes.lower)
 _OWN = Memo[bytes, bool](_is_own)
 _CREDENTIALS = Memo[bytes, bool](_carries_credential)
 
@@ -206,7 +213,7 @@ def _without_key(subprotocols: bytes) -> bytes:
 
 
 def _without(headers: HeaderFields, names: frozenset[bytes]) -> HeaderFields:
-    return tuple([pair for pair in headers if _LOWER[pair[0]] not in names])
+    return tuple([pair for pair in headers if LOWER[pair[0]] not in names])
 
 
 def strip_parameters(path: str) -> str:

@@ -53,12 +53,13 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """May a call go there although there is another candidate? Half open: only if no probe is out."""
-        state = self.state(now)
-        return state == "closed" or (state == "half_open" and not self._probe_is_out(now))
+        if self.open_until is None:
+            return True
+        return self.state(now) == "half_open" and not self._probe_is_out(now)
 
     def begin(self, now: float) -> bool:
         """A call is sent. Half open it is the probe, if there is none (then True); it gives up its place after PROBE_S at the latest."""
-        if self.state(now) != "half_open" or self._probe_is_out(now):
+        if self.open_until is None or self.state(now) != "half_open" or self._probe_is_out(now):
             return False
         self._probe_since = now
         return True

@@ -12,6 +12,8 @@ import orjson
 
 TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]:,]|[^\s"{}\[\]:,]++', re.DOTALL)
 """Possessive, and a string without an end goes on to the end: each byte is looked at once, whatever stands there."""
+_VALUE = re.compile(rb'\s*+:\s*+("(?:[^"\\]++|\\.)*+")')
+"""A colon and a string."""
 OPENING, CLOSING = b"{[", b"}]"
 
 
@@ -67,13 +69,13 @@ def read_string(body: bytes, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def replace_string(body: bytes, key: str, value: str) -> bytes:
-    """The same bytes with another string under a top-level key; unchanged where the key is missing."""
-    old = read_string(body, key)
-    if old is None:
-        return body
-    new = orjson.dumps(value)
-    if body.count(orjson.dumps(key)) > 1 and (guessed := _first_place(body, key, new)):
+def put_string(body: bytes, key: str, value: str) -> bytes:
+    """The same bytes with another string under a top-level key, of a body that is known to be an object with a string there."""
+    new, wanted = orjson.dumps(value), orjson.dumps(key)
+    times = body.count(wanted)
+    if times == 1 and b"\\u" not in body and (only := _VALUE.match(body, body.index(wanted) + len(wanted))):
+        return body[: only.start(1)] + new + body[only.end(1) :]  # written without escapes, the key can stand nowhere else
+    if times > 1 and (guessed := _first_place(body, key, new)):
         return guessed
     span = find_string(body, key)
     return body if span is None else body[: span[0]] + new + body[span[1] :]

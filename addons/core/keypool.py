@@ -226,7 +226,7 @@ class KeyPool:
         free = lanes.free(now, self._state)
         if not free:
             return None
-        home = home if home and self in home.holders else self._affinity.of(affinity)
+        home = home if home and self in home.holders.all() else self._affinity.of(affinity)
         lane = home.lanes.get(model) if home else None
         if lane is None or lane.opens_at(now) > now:
             lane = lanes.lanes[self._pick(self.keys, free, self._turn)]
@@ -271,5 +271,5 @@ class KeyPool:
         for model in models if group in key.cooldowns else ():
             if lane := key.lanes.get(model):
                 switched = lane.cool(now, key.cooldowns[group].until)
-                for pool in key.holders:
+                for pool in key.holders.all():
                     pool.tightened(model, now, switched)

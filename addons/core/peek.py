@@ -59,17 +59,21 @@ def peek(api: Api, request: Request, fields: BodyFields | None = None) -> Peek:
     fields = fields or BodyFields(request)
     looked_into = request.body and (api.model is None or b'"stream"' in request.body)
     stream = (fields.read() or {}).get("stream") if looked_into else None
-    streams = (
-        stream is True or bool(STREAM_PATH.search(request.path.partition("?")[0])) or (api.name in STREAMS_UNASKED and stream is not False)
-    )
+    streams = stream is True or streams_by_path(request.path) or (api.name in STREAMS_UNASKED and stream is not False)
     return Peek(api.model or (fields.model if looked_into else None), streams)
+
+
+def streams_by_path(path: str) -> bool:
+    """Does the path (which may have a query) ask for a stream?"""
+    return "stream" in path and STREAM_PATH.search(path.partition("?")[0]) is not None
 
 
 def _fields(request: Request) -> Mapping[str, object] | None:
     if not request.body:
         return None
     try:
-        value = orjson.loads(decode(request.body, content_encoding(request.headers)))
+        encoding = content_encoding(request.headers)
+        value = orjson.loads(decode(request.body, encoding) if encoding else request.body)
     except (UndecodableBody, orjson.JSONDecodeError):
         return None
     return {name: value[name] for name in NAMES if name in value} if isinstance(value, dict) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakSet
+from weakref import ReferenceType, ref
 
 from addons.core.cooldowns import Cooldown
 from addons.core.slots import Slots
@@ -33,6 +33,25 @@ class Holder(Protocol):
         """How many calls wait that the key could serve, had this process more of its slots?"""
 
 
+class Holders:
+    """The pools that hold a key, as long as anybody else has them. Asked with each call, of one or two: a `WeakSet` guards its iteration
+    at ten times the cost."""
+
+    __slots__ = ("_pools",)
+
+    def __init__(self) -> None:
+        self._pools: list[ReferenceType[Holder]] = []
+
+    def add(self, pool: Holder) -> None:
+        """Once, however often it is said."""
+        if pool not in self.all():
+            self._pools = [known for known in self._pools if known() is not None] + [ref(pool)]
+
+    def all(self) -> list[Holder]:
+        """Those that are still there."""
+        return [pool for known in self._pools if (pool := known()) is not None]
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class PooledKey:
     """`value` is the secret, and in no repr. Lower `priority` is preferred; `max_concurrent` None: as many calls as come.
@@ -54,7 +73,7 @@ class PooledKey:
     events: int = field(default=0, init=False)
     cooldowns: dict[str, Cooldown] = field(default_factory=dict, init=False)
     lanes: dict[str, Lane] = field(default_factory=dict, init=False)
-    holders: WeakSet[Holder] = field(default_factory=WeakSet, init=False)
+    holders: Holders = field(default_factory=Holders, init=False)
     slots: Slots | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
@@ -92,13 +111,13 @@ class PooledKey:
 
     def loosened(self, now: float) -> None:
         """Tell the pools that it may be free."""
-        for pool in list(self.holders):
+        for pool in self.holders.all():
             pool.loosened(now)
 
     def forget(self, model: str) -> None:
         """Its lane for a model, in all the pools that hold it."""
         self.lanes.pop(model, None)
-        for pool in self.holders:
+        for pool in self.holders.all():
             pool.forgot(model)
 
 

@@ -55,6 +55,8 @@ def _least_used(keys: Sequence[Rotated], free: Sequence[int], turn: Turn) -> int
 
 
 def _balanced(keys: Sequence[Rotated], free: Sequence[int], turn: Turn) -> int:
+    if len(free) == 1:  # what it would gain it would pay at once
+        return free[0]
     best = min([keys[place].priority for place in free])
     total, chosen = 0.0, -1
     for place in free:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from addons.core.strategies import READY_MADE, StrategyName
 from addons.core.terms import RequireLike, Terms, UpstreamLike
@@ -81,8 +81,7 @@ class RouteLike(Protocol):
     def fallback(self) -> FallbackLike | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(NamedTuple):
     """What routes match on. `headers` has lower-case names.
 
     `upstream` is the one that the client named; `host_of` the one whose host it asked for (None: the proxy's own address).

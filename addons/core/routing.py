@@ -22,6 +22,7 @@ from addons.core.providers import Api
 from addons.core.routes import CallFacts, DestinationLike, FallbackLike, Plan, RouteLike
 from addons.core.strategies import SETTLED, Measures, Option, Shown, ordered
 from addons.core.terms import ModelsLike, Terms
+from addons.core.tries import Rules
 
 _REMEMBERED = 256  # clients name the models, so what is remembered of them has a bound
 _NO_REASONS: Mapping[int, str] = MappingProxyType({})
@@ -59,6 +60,12 @@ class Decision:
     candidates: tuple[Candidate, ...]
     fallback: FallbackLike | None = None
     measures: tuple[Shown, ...] = ()
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The settings as `Tries` take them."""
+        fallback = self.fallback
+        return Rules(frozenset(fallback.on), fallback.max_attempts, fallback.deadline) if fallback else Rules()
 
     @property
     def chosen(self) -> Candidate | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from addons.core.breaker import Breaker
 from addons.core.failures import HANDLING, Failure
@@ -18,13 +18,14 @@ from addons.core.keypool import KeyPool, Lease, PooledKey, Ticket
 
 KEY_FAILURES = frozenset({"rate_limit", "quota", "auth"})
 MAY_HAVE_BEEN_DONE = frozenset({"server", "connect", "timeout"})
+_NONE = frozenset[int]()
 JITTER = 0.25  # of a backoff, up or down, so that calls that failed together do not come back together
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Option:
-    """A candidate that may be tried. `model` is the name that limits are kept by; `pool` is None where no key of ours is put in, `own`
-    then tells whether the client's own credential goes there."""
+    """A candidate that may be tried; never changed. `model` is the name that limits are kept by; `pool` is None where no key of ours is put
+    in, `own` then tells whether the client's own credential goes there."""
 
     index: int
     upstream: str
@@ -48,8 +49,7 @@ class Rules:
         return not {failure.kind, str(status), f"{status // 100}xx"}.isdisjoint(self.on)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send it there, with this key."""
 
     option: Option
@@ -106,9 +106,9 @@ class Tries:
         self.current: Option | None = None
         self.lease: Lease | None = None
         self._affinity, self._on_granted, self._jitter = affinity, on_granted, jitter
-        self._spent: set[int] = set()  # options that are not tried again in this call
-        self._unusable: set[int] = set()  # of these, those that could not be sent to at all
-        self._kept: set[PooledKey] = set()
+        self._spent = _NONE  # options that are not tried again in this call
+        self._unusable = _NONE  # of these, those that could not be sent to at all
+        self._kept: frozenset[PooledKey] = frozenset()
         self._stay = False  # only the upstream of the last attempt may be tried
         self._backoffs = 0  # of the upstream that is being tried
         self._waiting: _Waiting | None = None
@@ -122,8 +122,8 @@ class Tries:
         """The option of the last `Send` can't be sent to after all (nothing was sent)."""
         if self.current:
             self.passed[self.current.index] = why
-            self._spent.add(self.current.index)
-            self._unusable.add(self.current.index)
+            self._spent |= {self.current.index}
+            self._unusable |= {self.current.index}
         self.sent -= 1
         self._abandon(now)
         self._release(now)
@@ -225,7 +225,7 @@ class Tries:
             self._waiting = _Waiting(now)
             return Wait(wait)
         if failure.kind in KEY_FAILURES and named is not None and self.lease and option.pool and self.lease.key not in self._kept:
-            self._kept.add(self.lease.key)  # once: a key that is limited again after its own word is no better than another
+            self._kept |= {self.lease.key}  # once: a key that is limited again after its own word is no better than another
             return self._keep_key(option.pool, self.lease, named, failure, now)
         return None
 
@@ -250,7 +250,7 @@ class Tries:
         elif failure.kind in ("connect", "timeout"):
             self._spent |= {other.index for other in self.options if other.upstream == option.upstream}
         else:
-            self._spent.add(option.index)
+            self._spent |= {option.index}
         self._release(now)
 
     def _choose(self, now: float) -> Step:
@@ -321,7 +321,10 @@ class Tries:
         self._open = False
 
     def _affinity_in(self, *pools: KeyPool) -> str | None:
-        return self._affinity() if any(len(pool.keys) > 1 for pool in pools) else None
+        for pool in pools:
+            if len(pool.keys) > 1:
+                return self._affinity()
+        return None
 
 
 def _no_key(option: Option, pool: KeyPool, now: float) -> str:

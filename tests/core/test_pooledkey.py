@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from addons.core import pooledkey
+from addons.core.keypool import KeyPool
 from tests.core.pools import free, leased, make_key, make_pool
 
 NOW = 1_000_000.0
@@ -73,3 +76,16 @@ def test_a_lease_knows_what_it_was_sent_before() -> None:
     assert first.sent_after(cooldown, NOW + 5) and not second.sent_after(cooldown, NOW + 5)
     pool.release(first, NOW + 5)
     assert leased(pool, NOW + 5).sent_after(cooldown, NOW + 5)
+
+
+def test_it_knows_the_pools_that_hold_it() -> None:
+    """Each once, as long as anybody else has it."""
+    key = make_key()
+    one, other = KeyPool([key], "balanced"), KeyPool([key], "balanced")
+    key.holders.add(one)
+    assert key.holders.all() == [one, other]
+    del one
+    gc.collect()
+    assert key.holders.all() == [other]
+    key.holders.add(third := KeyPool([], "balanced"))
+    assert key.holders.all() == [other, third]

@@ -8,7 +8,7 @@ Policy (mode) ──► clean(request, …) ──► Cleaned: the request as it
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal
 
@@ -144,4 +144,4 @@ def _with_body(request: Request, body: bytes, *, answer_plain: bool = False) -> 
     headers = tuple(pair for pair in request.headers if pair[0].lower() not in dropped)
     if answer_plain:
         headers = (*headers, (b"Accept-Encoding", b"identity"))
-    return replace(request, headers=headers, body=body)
+    return request._replace(headers=headers, body=body)
