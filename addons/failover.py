@@ -18,7 +18,8 @@ from collections.abc import Callable
 from mitmproxy import http
 
 from addons.answers import refuse
-from addons.core.attempt import NotSpoken, Request, Target, build, content_encoding
+from addons.config import Config, Upstream
+from addons.core.attempt import NotSpoken, Request, build, content_encoding
 from addons.core.call import AttemptRecord, Outcome, RedactionNote
 from addons.core.dialects import read_request
 from addons.core.encodings import UndecodableBody, decode
@@ -31,7 +32,7 @@ from addons.core.routing import Decision
 from addons.core.tries import Option, Send, Step, Stop, Tries, Wait
 from addons.exchange import Exchange, call_of, exchange_of
 from addons.keys import Keys
-from addons.outgoing import apply, asks_usage, plain, restore_answer
+from addons.outgoing import Destination, Destinations, apply, plain, restore_answer
 from addons.proxycore.attempts import wake
 from addons.proxycore.hooks import AGAIN, CLIENT_LEFT, DRAIN, RETRIES, TIMEOUTS, WAIT, UpstreamFailure
 from addons.redactor import Redactor
@@ -50,6 +51,7 @@ class Failover:
 
     def __init__(self, state: State, router: Router, redactor: Redactor, keys: Keys) -> None:
         self.state, self.router, self.redactor, self.keys = state, router, redactor, keys
+        self._destinations = Destinations(Config())
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Send a call on its way."""
@@ -134,15 +136,17 @@ class Failover:
 
     def _conversation(self, exchange: Exchange, request: Request) -> str:
         """The conversation that this call continues, else its own id; found as the digest finds it later (DESIGN §6)."""
+        record = exchange.record
+        if exchange.conversation is None and record.session:  # it goes before all that the body says, which need not be read
+            exchange.conversation = record.session
         if exchange.conversation is None:
-            record = exchange.record
             try:
                 body = decode(request.body or b"", content_encoding(request.headers))
             except UndecodableBody:
                 body = b""
             reading = read_request(record.api, record.path, body)
-            session, client = record.session or reading.session, record.client or record.user_agent
-            exchange.conversation = self.state.conversations.find(session, client, reading.messages, reading.previous) or record.id
+            client = record.client or record.user_agent
+            exchange.conversation = self.state.conversations.find(reading.session, client, reading.messages, reading.previous) or record.id
         return exchange.conversation
 
     # Steps --------------------------------------------------------------------------------------------------------------
@@ -192,21 +196,24 @@ class Failover:
             # the host that the client asked for is another upstream's, and must not be given this one's key
             raise NotSpoken(f"upstream {upstream.name!r} has no base_url; set it in the configuration")
         credential, hint = self.keys.credential(exchange, upstream.name, step.lease)
-        target = Target(upstream.provider, upstream.base_url, model, asks_usage(upstream, request.host))
-        built = build(request, api, target, credential, exchange.fields.read if exchange.fields else None)
+        destination = self._destination(exchange.config, upstream, model, request.host)
+        built = build(request, api, destination.target, credential, exchange.fields.read if exchange.fields else None)
         outgoing = self.redactor.clean(built, exchange, upstream.name, lambda: self._conversation(exchange, request))
         apply(flow, outgoing)
         exchange.asked_usage, exchange.key_sent = outgoing.asked_usage, step.lease.key.value if step.lease else None
-        limits = upstream.timeout
-        first_byte = limits.first_byte if exchange.peek and exchange.peek.streams else limits.first_byte_whole
-        flow.metadata[TIMEOUTS] = [limits.connect, first_byte, limits.idle]
-        flow.metadata[DRAIN] = upstream.on_disconnect == "drain"
+        flow.metadata[TIMEOUTS] = list(destination.limits if exchange.peek and exchange.peek.streams else destination.whole_limits)
+        flow.metadata[DRAIN] = destination.drains
         record = exchange.record
         record.upstream, record.provider, record.served_model, record.key_hint = upstream.name, upstream.provider, outgoing.model, hint
         waited_ms, exchange.waited_ms = tries.waited_s * 1000 - exchange.waited_ms, tries.waited_s * 1000
         attempt = AttemptRecord(len(record.attempts) + 1, upstream.name, outgoing.host, outgoing.model, hint, wait_ms=waited_ms)
         record.attempts.append(attempt)
         exchange.attempt_started = exchange.now_ms()
+
+    def _destination(self, config: Config, upstream: Upstream, model: str | None, host: str) -> Destination:
+        if self._destinations.config is not config:
+            self._destinations = Destinations(config)
+        return self._destinations[upstream.name, model, "" if upstream.base_url else host]
 
     def _after_failure(self, failure: UpstreamFailure, exchange: Exchange, tries: Tries) -> None:
         flow, now = failure.flow, time.time()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mitmproxy import http
 from mitmproxy.net.http import url
 
-from addons.config import Upstream
+from addons.config import Config, Upstream
 from addons.core.addressing import is_this_machine
-from addons.core.attempt import Request
+from addons.core.attempt import Request, Target
 from addons.core.dialects.hosts import provider_of
 from addons.core.encodings import UndecodableBody, decode
 from addons.core.memo import Memo
@@ -19,21 +20,39 @@ from addons.core.redaction.restoring import restore_body
 from addons.wireheaders import make_headers, wire_bytes, with_value
 
 
+class Destination(NamedTuple):
+    """What all attempts on an upstream under one model name have in common. `limits` and `whole_limits` as TIMEOUTS has them."""
+
+    target: Target
+    limits: tuple[float, float, float]
+    whole_limits: tuple[float, float, float]
+    drains: bool
+
+
+class Destinations(Memo[tuple[str, str | None, str], Destination]):
+    """Those of one configuration, by upstream, model name that is put in, and, for upstreams that have no address of their own, the host
+    that the client asked for."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(self._look_at)
+        self.config = config
+
+    def _look_at(self, asked: tuple[str, str | None, str]) -> Destination:
+        name, model, host = asked
+        upstream = self.config.upstreams[name]
+        target = Target(upstream.provider, upstream.base_url, model, asks_usage(upstream, host))
+        times = upstream.timeout
+        limits = (times.connect, times.first_byte, times.idle), (times.connect, times.first_byte_whole, times.idle)
+        return Destination(target, *limits, upstream.on_disconnect == "drain")
+
+
 def asks_usage(upstream: Upstream, host: str) -> bool:
     """May this upstream be asked for usage? Where the file does not say so: at the provider's own hosts, which are known to take it,
     and at servers on this machine (Ollama, llama.cpp, vLLM do). Another server may refuse what it does not know."""
     if "ask_usage" in upstream.model_fields_set:
         return upstream.ask_usage
-    return _TAKES_USAGE[upstream.provider, upstream.base_url, host]
-
-
-def _takes_usage(asked: tuple[str, str | None, str]) -> bool:
-    provider, base_url, host = asked
-    target = urlsplit(base_url).hostname or "" if base_url else host
-    return is_this_machine(target) or provider_of(target) == provider
-
-
-_TAKES_USAGE = Memo[tuple[str, str | None, str], bool](_takes_usage)
+    target = urlsplit(upstream.base_url).hostname or "" if upstream.base_url else host
+    return is_this_machine(target) or provider_of(target) == upstream.provider
 
 
 def plain(request: http.Request, path: str) -> Request:

@@ -82,16 +82,29 @@ class Router:
     def decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request) -> Decision:
         """The candidates of a call, noted in its record. An unknown `X-Turnpike-Route` is refused: there are no candidates then."""
         record, prepared = exchange.record, self._prepared(exchange.config)
-        plan = prepared.plan
-        facts = self._facts(flow, exchange, api, request, plan)
         try:
-            route = plan.route_for(facts)
+            decision = self._decide(flow, exchange, api, request, prepared)
         except UnknownRoute as error:
             refuse(flow, exchange, 400, "route_not_found", str(error), known=list(error.known))
             return Decision(None, ())
-        decision = by_route(plan, route, facts, api, self._surroundings(exchange, prepared)) if route else without_route(plan, facts)
         record.route, record.decision = decision.route, decision.as_json()
         return decision
+
+    def _decide(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request, prepared: _Prepared) -> Decision:
+        """The model is read from the body only where it may matter. Raises UnknownRoute."""
+        headers, plan = exchange.read_headers(flow.request).by_name, prepared.plan
+        upstream, named = exchange.upstream or "", headers.get(ROUTE_HEADER)
+        model = api.model or exchange.record.asked_model
+        if named:
+            self.state.models.want()  # it may be a ready-made one
+        if model is None and exchange.fields and plan.looks_at_models(upstream, named):
+            model = exchange.fields.model
+        if plan.routes or named:
+            owner = None if exchange.base_url_call else exchange.config.upstream_for_host(request.host)
+            facts = CallFacts(model, exchange.record.client, upstream, exchange.path, headers, owner.name if owner else None)
+            if route := plan.route_for(facts):
+                return by_route(plan, route, facts, api, self._surroundings(exchange, prepared))
+        return without_route(plan, upstream, model)
 
     def _prepared(self, config: Config) -> _Prepared:
         """Once per configuration; a call that runs over a reload keeps its own."""
@@ -99,18 +112,6 @@ class Router:
             keyed = frozenset(name for name, keys in config.secrets.items() if keys and config.upstreams[name].inject != "never")
             self._last = _Prepared(config, Plan(config.routes, config.upstreams), keyed)
         return self._last
-
-    def _facts(self, flow: http.HTTPFlow, exchange: Exchange, api: Api, request: Request, plan: Plan) -> CallFacts:
-        """The model is read from the body only where it may matter."""
-        headers = exchange.read_headers(flow.request).by_name
-        upstream, named = exchange.upstream or "", headers.get(ROUTE_HEADER)
-        model = api.model or exchange.record.asked_model
-        if named:
-            self.state.models.want()  # it may be a ready-made one
-        if model is None and plan.looks_at_models(upstream, named):
-            model = exchange.fields.model if exchange.fields else None
-        owner = None if exchange.base_url_call else exchange.config.upstream_for_host(request.host)
-        return CallFacts(model, exchange.record.client, upstream, exchange.path, headers, owner.name if owner else None)
 
     def _surroundings(self, exchange: Exchange, prepared: _Prepared) -> Surroundings:
         keyed = prepared.keyed if exchange.may_use_keys else NOBODY

@@ -10,7 +10,9 @@ import pytest
 from mitmproxy import http
 
 from addons.config import load
+from addons.core.providers import Api
 from addons.core.routes import CallFacts, Plan, RouteLike
+from addons.core.routing import Decision, Surroundings, by_route, without_route
 from tests.conftest import MakeJourney
 from tests.rooms import (
     CHAT,
@@ -132,12 +134,16 @@ def test_the_model_is_asked_for_only_where_it_may_matter(make_journey: MakeJourn
     """A call to an upstream without filters and aliases is decided without it, so is a route that asks for no model."""
     models: list[str | None] = []
 
-    def route_for(plan: Plan, facts: CallFacts) -> RouteLike | None:
-        models.append(facts.model)
-        return look(plan, facts)
+    def alone(plan: Plan, upstream: str, model: str | None) -> Decision:
+        models.append(model)
+        return without_route(plan, upstream, model)
 
-    look = Plan.route_for
-    monkeypatch.setattr(Plan, "route_for", route_for)
+    def routed(plan: Plan, route: RouteLike, facts: CallFacts, api: Api, around: Surroundings) -> Decision:
+        models.append(facts.model)
+        return by_route(plan, route, facts, api, around)
+
+    monkeypatch.setattr("addons.routing.without_route", alone)
+    monkeypatch.setattr("addons.routing.by_route", routed)
     make_journey(FILTERED).send(call(f"https://api.groq.com/openai{CHAT}"))
     make_journey(f"{UPSTREAMS}routes: [{{match: {{path: '/v1/*'}}, to: [{{upstream: openai}}]}}]\n").send(call())
     assert models == [None, None]

@@ -48,7 +48,7 @@ def with_usage(body: bytes, read: Callable[[], Fields | None] | None = None) -> 
         return None
     if "stream_options" not in request:
         start = body.index(b"{") + 1
-        return body[:start] + OPTION + b"," + body[start:]
+        return b"".join((body[:start], OPTION, b",", memoryview(body)[start:]))  # one copy: it may be long
     return _with_options(body, options)
 
 

@@ -103,18 +103,19 @@ def build(request: Request, api: Api, target: Target, credential: Credential, re
     `read` tells of this request's body, if anybody can.
     """
     scheme, host, port, path = _address(request, api, target)
-    draft = _Draft(path, without_own(request.headers), request.body, request.asked_usage, request.model)
+    draft = _Draft(path, request.headers, request.body, request.asked_usage, request.model)
     if target.model is not None:
         _put_model(draft, api, target.model, read)
     if target.ask_usage and supports(api.name, target.provider):
         _ask_usage(draft, read)
-    if credential.kind != "own":
-        draft.headers = without_credentials(draft.headers)
-        draft.path = strip_parameters(draft.path)
+    if credential.kind == "own":
+        headers, path = without_own(draft.headers), draft.path
+    else:
+        headers, path = without_credentials(draft.headers), strip_parameters(draft.path)
     if credential.kind == "key":
         name, scheme_word = AUTH_HEADERS[auth_style(target.provider, api.family)]
-        draft.headers = (*draft.headers, (name, scheme_word + credential.value.encode()))
-    return Request(request.method, scheme, host, port, draft.path, draft.headers, draft.body, draft.asked_usage, draft.model)
+        headers = (*headers, (name, scheme_word + credential.value.encode()))
+    return Request(request.method, scheme, host, port, path, headers, draft.body, draft.asked_usage, draft.model)
 
 
 def _address(request: Request, api: Api, target: Target) -> tuple[str, str, int, str]:
@@ -189,9 +190,9 @@ def without_own(headers: HeaderFields) -> HeaderFields:
 
 
 def without_credentials(headers: HeaderFields) -> HeaderFields:
-    """The headers without any that carries a credential or names its owner."""
-    kept = [pair for pair in headers if not _CREDENTIALS[pair[0]]]
-    return tuple([(name, _without_key(value)) if LOWER[name] == SUBPROTOCOLS else (name, value) for name, value in kept])
+    """The same, and without any header that carries a credential or names its owner."""
+    kinds = _KINDS  # one pass: every call takes this way
+    return tuple([pair if kinds[pair[0]] == _PLAIN else (pair[0], _without_key(pair[1])) for pair in headers if kinds[pair[0]] != _HIDDEN])
 
 
 def _is_own(name: bytes) -> bool:
@@ -205,7 +206,19 @@ def _carries_credential(name: bytes) -> bool:
 
 LOWER = Memo[bytes, bytes](bytes.lower)
 _OWN = Memo[bytes, bool](_is_own)
-_CREDENTIALS = Memo[bytes, bool](_carries_credential)
+
+
+_PLAIN, _HIDDEN, _LIST = 0, 1, 2
+"""A header that goes on as it is; one that does not; one of which some values may not."""
+
+
+def _kind(name: bytes) -> int:
+    if _is_own(name) or _carries_credential(name):
+        return _HIDDEN
+    return _LIST if name.lower() == SUBPROTOCOLS else _PLAIN
+
+
+_KINDS = Memo[bytes, int](_kind)
 
 
 def _without_key(subprotocols: bytes) -> bytes:

@@ -74,11 +74,16 @@ def put_string(body: bytes, key: str, value: str) -> bytes:
     new, wanted = orjson.dumps(value), orjson.dumps(key)
     times = body.count(wanted)
     if times == 1 and b"\\u" not in body and (only := _VALUE.match(body, body.index(wanted) + len(wanted))):
-        return body[: only.start(1)] + new + body[only.end(1) :]  # written without escapes, the key can stand nowhere else
+        return _spliced(body, only.span(1), new)  # written without escapes, the key can stand nowhere else
     if times > 1 and (guessed := _first_place(body, key, new)):
         return guessed
     span = find_string(body, key)
-    return body if span is None else body[: span[0]] + new + body[span[1] :]
+    return body if span is None else _spliced(body, span, new)
+
+
+def _spliced(body: bytes, span: tuple[int, int], new: bytes) -> bytes:
+    """In one copy."""
+    return b"".join((body[: span[0]], new, memoryview(body)[span[1] :]))
 
 
 def _first_place(body: bytes, key: str, new: bytes) -> bytes | None:

@@ -223,6 +223,10 @@ class KeyPool:
     def _lease(self, now: float, model: str, affinity: str | None, home: PooledKey | None = None) -> Lease | None:
         """One of the free keys: the conversation's own, else the one whose turn it is."""
         lanes = self._lanes_for(model, now)
+        switched_at = self._switched_at.get(model, -inf)
+        if len(self.keys) == 1:  # there is nothing to choose, and nobody whose turn it could be instead
+            only = lanes.lanes[0]
+            return only.admit(model, now, switched_at) if only.opens_at(now) <= now else None
         free = lanes.free(now, self._state)
         if not free:
             return None
@@ -230,7 +234,7 @@ class KeyPool:
         lane = home.lanes.get(model) if home else None
         if lane is None or lane.opens_at(now) > now:
             lane = lanes.lanes[self._pick(self.keys, free, self._turn)]
-        return lane.admit(model, now, self._switched_at.get(model, -inf))
+        return lane.admit(model, now, switched_at)
 
     def _lanes_for(self, model: str, now: float) -> Lanes:
         if model in self._lanes:

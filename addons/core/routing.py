@@ -106,17 +106,17 @@ def decide(plan: Plan, facts: CallFacts, api: Api, around: Surroundings) -> Deci
     Raises UnknownRoute, for a route that the client names.
     """
     route = plan.route_for(facts)
-    return without_route(plan, facts) if route is None else by_route(plan, route, facts, api, around)
+    return without_route(plan, facts.upstream, facts.model) if route is None else by_route(plan, route, facts, api, around)
 
 
-def without_route(plan: Plan, facts: CallFacts) -> Decision:
+def without_route(plan: Plan, upstream: str, model: str | None) -> Decision:
     """The upstream that the client named, if it may be asked for the model."""
-    key = None, facts.upstream, facts.model
+    key = None, upstream, model
     found: Decision | None
     _, found = plan.remembered.get(key, (None, None))
     if found is None:
-        found = Decision(None, (_lone(plan, facts),))
-        _remember(plan, key, facts, (None, found))
+        found = Decision(None, (_lone(plan, upstream, model),))
+        _remember(plan, key, model, (None, found))
     return found
 
 
@@ -134,16 +134,16 @@ def _in_order(judged: _Judged, route: RouteLike, measures: Measures) -> Decision
     return Decision(route.name, candidates, route.fallback, tuple(shown for _, shown in order))
 
 
-def _lone(plan: Plan, facts: CallFacts) -> Candidate:
-    terms = plan.terms.get(facts.upstream)
+def _lone(plan: Plan, upstream: str, model: str | None) -> Candidate:
+    terms = plan.terms.get(upstream)
     if terms is None:
-        return Candidate(facts.upstream)
-    sent = terms.sent(facts.model)
-    return Candidate(facts.upstream, None if sent == facts.model else sent, terms.refusal(sent))
+        return Candidate(upstream)
+    sent = terms.sent(model)
+    return Candidate(upstream, None if sent == model else sent, terms.refusal(sent))
 
 
-def _remember(plan: Plan, key: Hashable, facts: CallFacts, found: tuple[object, object]) -> None:
-    if len(facts.model or "") > LONGEST:
+def _remember(plan: Plan, key: Hashable, model: str | None, found: tuple[object, object]) -> None:
+    if len(model or "") > LONGEST:
         return
     if len(plan.remembered) >= _REMEMBERED:
         plan.remembered.clear()
@@ -172,7 +172,7 @@ def _judged(plan: Plan, facts: CallFacts, api: Api, around: Surroundings, route:
         found = _Judge(plan, facts, api, around, route).judged()
         if SETTLED.issuperset(route.strategy):
             found = found._replace(settled=_in_order(found, route, around.measures))
-        _remember(plan, key, facts, (around.listed, found))
+        _remember(plan, key, facts.model, (around.listed, found))
     return found
 
 
