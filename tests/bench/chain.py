@@ -42,6 +42,7 @@ ROUTES = """
 routes:
   - {match: {model: "gpt-4o*"}, to: [{upstream: openai, model: gpt-4.1-mini}, {upstream: anthropic}]}
 """
+KEYS = CONFIG.replace("keys: [{env: KEY}]", "keys: [{env: 'KEY*'}]")
 BASE_URL = b"POST /proxy/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
 FORWARDED = b"POST /v1/chat/completions HTTP/1.1\r\nHost: api.openai.com\r\n"
 PLAIN = b"Content-Type: application/json\r\nAuthorization: Bearer bench\r\n"
@@ -79,6 +80,8 @@ CASES: Mapping[str, Case] = {
     "stream": Case("chat", BASE_URL + PLAIN, stream=True),
     "agent": Case("agent", BASE_URL + SDK, stream=True, size=200_000),
     "forwarded": Case("chat", FORWARDED + SDK),
+    "keys": Case("chat", BASE_URL + SDK, config=KEYS),
+    "agent, keys": Case("agent", BASE_URL + SDK, stream=True, config=KEYS, size=200_000),
     "routed": Case("chat", BASE_URL + SDK, config=CONFIG + ROUTES),
 }
 
@@ -104,7 +107,7 @@ class Driver:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case = case
-        self.state: State = make_state(folder, case.config, {"KEY": "sk-proj-" + "0123456789" * 4})
+        self.state: State = make_state(folder, case.config, {f"KEY{n}": f"sk-proj-{n}" + "0123456789" * 4 for n in ("", "_2", "_3")})
         self.written = Queued()
         self.state.writer = cast(Writer, self.written)
         rooms = Journey(self.state).rooms
