@@ -18,7 +18,7 @@ from mitmproxy import http
 from addons.config import Config
 from addons.core.attempt import Request
 from addons.core.call import AttemptRecord, CallRecord
-from addons.core.ids import RANDOM_BYTES, ulid
+from addons.core.ids import RANDOM_LENGTH, random_characters, time_part
 from addons.core.keypool import KeyPool
 from addons.core.peek import BodyFields, Peek
 from addons.core.providers import Api
@@ -32,7 +32,7 @@ EXCHANGE = "turnpike_exchange"
 """The attribute of a flow."""
 
 RANDOM_CALLS = 256
-"""For so many ids random bytes are fetched at once."""
+"""So many random parts of ids are made at once."""
 
 Kind = Literal["call", "side", "local", "other"]
 """call: an API call, gets a row · side: another path on our host · local: for the proxy itself · other: not our host."""
@@ -107,28 +107,28 @@ class Exchange:
             self.tries.close(time.time())
 
 
-class Randomness:
-    """Random bytes for ids, from the system, many at a time: each system call gives up Python's lock, and the writer's thread, which takes
-    it, keeps it for as long as five whole calls need. A forked process begins with bytes of its own."""
+class RandomParts:
+    """The random parts of ids, made many at a time: each system call gives up Python's lock, and the writer's thread, which takes it, keeps
+    it for as long as a whole call needs. A forked process begins with some of its own."""
 
     def __init__(self) -> None:
-        self._bytes, self._at = b"", 0
+        self._characters, self._at = "", 0
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
-        """What was fetched is used no more."""
-        self._bytes, self._at = b"", 0
+        """What was made is used no more."""
+        self._characters, self._at = "", 0
 
-    def take(self) -> bytes:
-        """RANDOM_BYTES that nobody else has been given."""
-        if self._at >= len(self._bytes):
-            self._bytes, self._at = os.urandom(RANDOM_BYTES * RANDOM_CALLS), 0
-        start, self._at = self._at, self._at + RANDOM_BYTES
-        return self._bytes[start : self._at]
+    def next(self) -> str:
+        """One that nobody else has been given."""
+        if self._at >= len(self._characters):
+            self._characters, self._at = random_characters(os.urandom(RANDOM_LENGTH * RANDOM_CALLS)), 0
+        start, self._at = self._at, self._at + RANDOM_LENGTH
+        return self._characters[start : self._at]
 
 
-_randomness = Randomness()
+_random_parts = RandomParts()
 
 
 def open_exchange(
@@ -138,7 +138,7 @@ def open_exchange(
     now_ms, request = time.time_ns() // 1_000_000, flow.request
     headers = headers or read_headers(request.headers)
     record = CallRecord(
-        id=ulid(now_ms, _randomness.take()),
+        id=time_part(now_ms) + _random_parts.next(),
         started_ms=now_ms,
         method=request.method,
         host=asked_host(request, headers.by_name),

@@ -11,13 +11,14 @@ import logging
 from mitmproxy import ctx, http
 
 from addons.core.ask_usage import UsageFilter
+from addons.core.attempt import LOWER
 from addons.core.call import CapturedBody
 from addons.core.encodings import Decoder, UndecodableBody, decoder
 from addons.core.redaction.restoring import Restorer as Filter
 from addons.core.redaction.restoring import stream_restorer
 from addons.exchange import Exchange, exchange_of
 from addons.state import State
-from addons.wireheaders import header_pairs, make_headers, with_header
+from addons.wireheaders import header_pairs, with_header
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Meter:
             return
         record = exchange.record
         record.response.headers = header_pairs(response.headers)
-        response.headers = make_headers(with_header(response.headers.fields, CALL_FIELD, record.id.encode()))
+        response.headers.fields = with_header(response.headers.fields, CALL_FIELD, record.id.encode())
         if self.state.draining_until is not None and not flow.request.is_http2:
             response.headers["Connection"] = "close"
         if response.raw_content is not None or response.status_code == SWITCHING_PROTOCOLS:
@@ -185,14 +186,17 @@ def _filters(flow: http.HTTPFlow, response: http.Response, exchange: Exchange) -
     first = restorer or usage
     if first is None:
         return None, None
-    headers = response.headers
+    headers, present = response.headers, {LOWER[name] for name, _ in response.headers.fields}
+    encoding = headers.get("content-encoding") if b"content-encoding" in present else None
     try:
-        encoding = headers.get("content-encoding")
         unpacked = Unpacked(decoder(encoding), first) if encoding else first
-        exchange.record.response.decoded = bool(encoding and restorer)  # what is kept has passed through it
     except UndecodableBody:  # it is passed on as it came, with what the model said of the placeholders
         return None, None
-    headers.pop("content-encoding", None)
-    if headers.pop("content-length", None) is not None and not flow.request.is_http2:
-        headers["transfer-encoding"] = "chunked"
+    exchange.record.response.decoded = bool(encoding and restorer)  # what is kept has passed through it
+    if b"content-encoding" in present:
+        del headers["content-encoding"]
+    if b"content-length" in present:
+        del headers["content-length"]
+        if not flow.request.is_http2:
+            headers["transfer-encoding"] = "chunked"
     return (unpacked, usage) if restorer else (None, unpacked)

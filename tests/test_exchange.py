@@ -10,8 +10,8 @@ import pytest
 from mitmproxy import http
 
 from addons.config import Config
-from addons.core.ids import RANDOM_BYTES, is_ulid
-from addons.exchange import RANDOM_CALLS, Randomness, call_of, exchange_of, open_exchange
+from addons.core.ids import RANDOM_LENGTH, is_ulid
+from addons.exchange import RANDOM_CALLS, RandomParts, call_of, exchange_of, open_exchange
 from tests.conftest import MakeJourney
 from tests.rooms import UPSTREAMS, call, exchange, new_key
 
@@ -90,27 +90,27 @@ def test_headers_are_read_again_when_they_have_changed() -> None:
     assert read.by_name["x-one"] == "1"
 
 
-def test_random_bytes_are_given_once() -> None:
+def test_random_parts_are_given_once() -> None:
     """Over several fetches."""
-    source = Randomness()
-    taken = [source.take() for _ in range(3 * RANDOM_CALLS + 1)]
+    source = RandomParts()
+    taken = [source.next() for _ in range(3 * RANDOM_CALLS + 1)]
     assert len(set(taken)) == len(taken)
-    assert {len(each) for each in taken} == {RANDOM_BYTES}
+    assert all(is_ulid("0" * 10 + part) for part in taken)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no such thing here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_random_bytes_of_its_own() -> None:
+def test_a_forked_process_has_random_parts_of_its_own() -> None:
     """Else both would give the same ids to different calls."""
-    source = Randomness()
-    source.take()
+    source = RandomParts()
+    source.next()
     reading, writing = os.pipe()
     if not (child := os.fork()):
-        os.write(writing, source.take())
+        os.write(writing, source.next().encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        theirs = pipe.read()
+        theirs = pipe.read().decode()
     os.waitpid(child, 0)
-    assert len(theirs) == RANDOM_BYTES
-    assert theirs not in [source.take() for _ in range(RANDOM_CALLS)]
+    assert len(theirs) == RANDOM_LENGTH
+    assert theirs not in [source.next() for _ in range(RANDOM_CALLS)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.ids import ALPHABET, is_ulid, ulid
+from addons.core.ids import ALPHABET, is_ulid, random_characters, time_part, ulid
 
 NO_RANDOM = bytes(10)
 
@@ -40,3 +40,11 @@ def test_says_the_number_in_base_32(unix_ms: int, randomness: bytes) -> None:
     for character in ulid(unix_ms, randomness):
         number = number * 32 + ALPHABET.index(character)
     assert (number >> 80, (number & (1 << 80) - 1).to_bytes(10)) == (unix_ms, randomness)
+
+
+def test_random_characters_are_all_alike() -> None:
+    """Each character for as many bytes as any other, so that an id is no easier to guess."""
+    made = random_characters(bytes(range(256)))
+    assert [made.count(character) for character in ALPHABET] == [8] * 32
+    assert is_ulid(time_part(2**48 - 1) + made[:16])
+    assert time_part(1_469_918_176_385) == "01ARYZ6S41"
