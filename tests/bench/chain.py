@@ -81,7 +81,7 @@ CASES: Mapping[str, Case] = {
     "agent": Case("agent", BASE_URL + SDK, stream=True, size=200_000),
     "forwarded": Case("chat", FORWARDED + SDK),
     "keys": Case("chat", BASE_URL + SDK, config=KEYS),
-    "agent, keys": Case("agent", BASE_URL + SDK, stream=True, config=KEYS, size=200_000),
+    "agent-keys": Case("agent", BASE_URL + SDK, stream=True, config=KEYS, size=200_000),
     "routed": Case("chat", BASE_URL + SDK, config=CONFIG + ROUTES),
 }
 
