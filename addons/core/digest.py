@@ -20,7 +20,6 @@ from addons.core.call import (
     AttemptRecord,
     CallRecord,
     CapturedBody,
-    Headers,
     Message,
     Outcome,
     RequestReading,
@@ -86,8 +85,7 @@ class Digest:
         request = read_request(record.api, record.path, sent)
         answer = read_answer(record, request.stream)
         answer = replace(answer, reading=self._polls.once(record, answer.reading))
-        kept_messages = (*request.messages, *answer.reading.messages) if self._keep_bodies else ()
-        cleaner.look_ahead(_texts(record, request, answer), self._kept_headers(record), kept_messages)
+        self._look_ahead(record, sent, request, answer, cleaner)
         row = self._row(record, sent, request, answer, cleaner)
         kept = self._kept(record, sent, request, answer, cleaner) if self._keep_bodies else {}
         if kept:
@@ -97,8 +95,15 @@ class Digest:
         timings = deltas_ms(record.response, answer)
         return StoredCall(row, _attempts(record, row, answer), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
-    def _kept_headers(self, record: CallRecord) -> tuple[Headers, ...]:
-        return (record.request.headers, record.response.headers) if self._keep_bodies else ()
+    def _look_ahead(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> None:
+        texts = _texts(record, request, answer)
+        if not self._keep_bodies:
+            cleaner.look_ahead(texts, (), ())
+            return
+        pairs = ((record.request, sent), (record.response, answer.content))
+        whole = [(content, _kept_type(record, body)) for body, content in pairs if content and not body.truncated]
+        headers = (record.request.headers, record.response.headers)
+        cleaner.look_ahead(texts, headers, (*request.messages, *answer.reading.messages), whole)
 
     def _row(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
@@ -168,10 +173,9 @@ class Digest:
 
     def _kept(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, Any]:
         """The fields of StoredCall that hold content, masked: bodies, messages, answers."""
-        lines = JSON_LINES if record.status == SWITCHING_PROTOCOLS else None  # a WebSocket's messages: a secret may be cut over several
-        bodies = [self._body("request", record.request, sent, cleaner, lines)]
+        bodies = [self._body("request", record.request, sent, cleaner, _kept_type(record, record.request))]
         if record.status is not None or record.response.headers or record.response.size:
-            bodies.append(self._body("response", record.response, answer.content, cleaner, lines))
+            bodies.append(self._body("response", record.response, answer.content, cleaner, _kept_type(record, record.response)))
         asked = cleaner.messages(request.messages, "request.messages", "request.body")
         answers = cleaner.messages(answer.reading.messages, "response.messages", "response.body")
         return {"bodies": tuple(bodies), "messages": (*asked, *answers), "answers": len(answers)}
@@ -179,7 +183,7 @@ class Digest:
     def _body(
         self, kind: Literal["request", "response"], body: CapturedBody, content: bytes, cleaner: Cleaner, content_type: str | None
     ) -> StoredBody:
-        clean = cleaner.body(content, content_type or header(body.headers, "content-type"), f"{kind}.body", body.truncated)
+        clean = cleaner.body(content, content_type, f"{kind}.body", body.truncated)
         return StoredBody(
             kind=kind,
             headers=cleaner.headers(body.headers, f"{kind}.header"),
@@ -189,6 +193,11 @@ class Digest:
             truncated=body.truncated or len(clean) > self._max_body,
             redacted=clean != content,
         )
+
+
+def _kept_type(record: CallRecord, body: CapturedBody) -> str | None:
+    """What a body is read as; a WebSocket's messages as lines, since a secret may be cut over several."""
+    return JSON_LINES if record.status == SWITCHING_PROTOCOLS else header(body.headers, "content-type")
 
 
 def _texts(record: CallRecord, request: RequestReading, answer: Answer) -> list[str | None]:

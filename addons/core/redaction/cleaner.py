@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import is_
 from typing import Any
 
 from addons.core.call import Headers, Message, Part, RedactionNote
-from addons.core.redaction.redactor import CREDENTIAL_HEADER, Redactor
+from addons.core.redaction.redactor import CREDENTIAL_HEADER, Ahead, Redactor
 
 
 class Cleaner:
@@ -15,16 +16,25 @@ class Cleaner:
     def __init__(self, redactor: Redactor) -> None:
         self.notes: list[RedactionNote] = []
         self._redactor = redactor
+        self._ahead = Ahead()
 
-    def look_ahead(self, texts: Iterable[str | None], headers: Iterable[Headers], messages: Iterable[Message]) -> None:
+    def look_ahead(
+        self,
+        texts: Iterable[str | None],
+        headers: Iterable[Headers],
+        messages: Iterable[Message],
+        bodies: Iterable[tuple[bytes, str | None]] = (),
+    ) -> None:
         """What is to come, looked through in one go: see `Redactor.look_ahead`."""
         spoken = [text for message in messages for part in message.parts for text in _texts_of(part)]
-        self._redactor.look_ahead([*(text for text in texts if text), *spoken], headers)
+        self._ahead = self._redactor.look_ahead([*filter(None, texts), *spoken], headers, bodies)
 
     def text(self, text: str | None, where: str, limit: int | None = None) -> str | None:
         """Masked first, then cut to `limit` characters; without lone surrogates, which no database takes."""
         if text is None:
             return None
+        if text in self._ahead.texts:
+            return _storable(text)[:limit]
         clean, notes = self._redactor.text(text, where)
         self.notes += notes
         return _storable(clean)[:limit]
@@ -38,9 +48,11 @@ class Cleaner:
         clean, notes = self._redactor.headers(pairs, where)
         # A credential in the header made for it is what every call has: noted, it would drown what should be looked at.
         self.notes += [note for note in notes if note.rule != CREDENTIAL_HEADER]
-        return tuple((_storable(name), _storable(value)) for name, value in clean)
+        return tuple([(_storable(name), _storable(value)) for name, value in clean])
 
     def body(self, content: bytes, content_type: str | None, where: str, cut: bool) -> bytes:
+        if self._ahead.has_body(content):
+            return content
         clean, notes = self._redactor.body(content, content_type, where, cut)
         self.notes += notes
         return clean
@@ -48,14 +60,22 @@ class Cleaner:
     def messages(self, messages: Sequence[Message], where: str, body: str) -> tuple[Message, ...]:
         """Parts masked. A rule that the notes of the same `body` tell of already is not noted again."""
         own = Cleaner(self._redactor)
-        clean = tuple(Message(message.role, tuple(own._part(part, where) for part in message.parts)) for message in messages)
+        own._ahead = self._ahead
+        clean = tuple([own._message(message, where) for message in messages])
         known = {note.rule for note in self.notes if note.where == body}
         self.notes += [note for note in own.notes if note.rule not in known]
         return clean
 
+    def _message(self, message: Message, where: str) -> Message:
+        parts = [self._part(part, where) for part in message.parts]
+        same = all(map(is_, parts, message.parts))
+        return message if same else Message(message.role, tuple(parts))
+
     def _part(self, part: Part, where: str) -> Part:
+        """The very same where nothing is masked."""
         data = {key: self._value(value, where) for key, value in part.data.items()} if part.data else part.data
-        return Part(part.kind, self.text(part.text, where), data)
+        text = self.text(part.text, where)
+        return part if text == part.text and data == part.data else Part(part.kind, text, data)
 
     def _value(self, value: Any, where: str) -> Any:
         if isinstance(value, str):
@@ -78,4 +98,4 @@ def _texts_of(part: Part) -> Iterator[str]:
 
 
 def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

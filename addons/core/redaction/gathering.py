@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from addons.core.redaction.findings import Finding, merge
@@ -17,7 +17,6 @@ from addons.core.redaction.pieces import FormPiece, JsonPiece, NumberPiece, Piec
 MAX_DEPTH = 6
 """JSON in a string in a string …: each level doubles its backslashes, so nobody goes far; what is deeper is read as text."""
 
-_MAYBE_JSON = (b"{", b"[", b'"', b" ", b"\n", b"\t", b"\r")
 _JSON_START = re.compile(rb'\s*+(?:\{\s*+["}]|\[\s*+[\[{"\]0-9tfn-]|"(?!""))')
 """As JSON in a string begins; three quotes begin a docstring."""
 
@@ -42,6 +41,7 @@ class Gathering:
         self._blobs: list[tuple[Piece, int]] = []
         self._owners: dict[int, int] = {}  # by id of a piece
         self._urls: dict[tuple[int, int], DataUrls] = {}  # in the texts where something was found
+        self.passed_over: set[int] = set()  # owners in which something was found that is left alone where it stands
 
     def add(self, owner: int, kind: Kind, *texts: bytes, last: bool = True) -> bool:
         """One text, or several (of JSON or plain text) that are read in one go; to the traces they are one, with a byte between two.
@@ -53,7 +53,7 @@ class Gathering:
             strings = JsonStrings(text)
             if not strings.clean or not (strings.closed or last) or (len(texts) > 1 and _reaches_over(strings)):
                 return False
-            self._pieces += self._json(owner, JsonPiece(strings), text)
+            self._pieces += self._json(owner, JsonPiece(strings))
         elif kind == "form":
             self._pieces += self._form(owner, FormPiece(*texts))
         elif kind == "text":
@@ -69,6 +69,10 @@ class Gathering:
         piece.texts = [decoded if b"\\" in raw else b"" for decoded, raw in zip(piece.decoded, piece.strings.raws, strict=True)]
         self._named.append(piece)
         self._pieces += [self._owned(owner, piece), self._owned(owner, TextPiece([text]))]
+
+    def texts_of(self, owner: int) -> Iterator[bytes]:
+        """The texts of an owner as they will be looked at."""
+        return (text for piece in self._pieces if self._owners[id(piece)] == owner for text in piece.texts)
 
     def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
         """Owner → what was found in its segment, in order and without overlap."""
@@ -97,6 +101,7 @@ class Gathering:
         if urls is None:
             urls = self._urls[id(piece), index] = data_urls(value)
         if urls.hold(finding.start) or (key is not None and self._is_opaque(key, value)):
+            self.passed_over.add(self._owners[id(piece)])
             return self._scanner.find_exact(value)
         return (finding,)
 
@@ -104,14 +109,14 @@ class Gathering:
         opaque = is_sealed(key, value) or is_id(key, value)
         return opaque and not any(s.start == 0 and s.end == len(value) for s in self._scanner.find_shapes(value))
 
-    def _json(self, owner: int, piece: JsonPiece, text: bytes) -> list[Piece]:
+    def _json(self, owner: int, piece: JsonPiece) -> list[Piece]:
         """The piece and what stands in it, in an order in which a text that was cut comes last."""
         self._owned(owner, piece)
         self._named.append(piece)
         self._blobs += [(piece, index) for index in piece.take_blobs()]
         inner, tail = self._inner(owner, piece)
-        if piece.strings.has_numbers():
-            inner.append(self._owned(owner, NumberPiece(piece.strings, text, piece.up, piece.escapes - 1)))
+        if numbers := piece.strings.number_texts():
+            inner.append(self._owned(owner, NumberPiece(piece.strings, numbers, piece.up, piece.escapes - 1)))
         return [*inner, piece, *tail]
 
     def _form(self, owner: int, piece: FormPiece) -> list[Piece]:
@@ -126,14 +131,14 @@ class Gathering:
         tail: list[Piece] = []
         if piece.escapes >= MAX_DEPTH:
             return inner, tail
-        for index in [i for i, text in enumerate(piece.texts) if text.startswith(_MAYBE_JSON)]:
+        for index in piece.maybe_json():
             text = piece.texts[index]
-            if not _JSON_START.match(text) or b'"' not in text:
+            if not _JSON_START.match(text):
                 continue
             strings = JsonStrings(text)
             if strings.clean:
                 piece.texts[index] = b""
-                (tail if index == len(piece.texts) - 1 else inner).extend(self._json(owner, JsonPiece(strings, (piece, index)), text))
+                (tail if index == len(piece.texts) - 1 else inner).extend(self._json(owner, JsonPiece(strings, (piece, index))))
         return inner, tail
 
     def _owned(self, owner: int, piece: Piece) -> Piece:

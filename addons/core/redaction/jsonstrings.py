@@ -22,6 +22,7 @@ _STRING_FAST = re.compile(rb'"([^"]*+(?:(?<=\\)(?:' + _ODD + rb')"[^"]*+)*+)(?:"
 the text where a string has no end, so that each byte is looked at once, whatever stands there."""
 
 _MANY_BACKSLASHES = b"\\" * 8 + b'"'
+_ESCAPED_QUOTE = b'\\"'
 
 _BETWEEN = b' \t\r\n{}[],:"0123456789.eE+-'
 _LITERALS = re.compile(rb"(?:tru|fals|null|NaN|Infinity)*(?:t|tr|f|fa|fal|n|nu|nul)?")
@@ -31,6 +32,9 @@ NUMBER = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{8,40}(?![0-9.eE+-])")
 """Whole numbers that may be a card, a phone or somebody's exact string; shorter ones are no secret."""
 
 _MIN_DIGITS = 8
+_OF_NUMBERS = b"0123456789.eE+-"
+_NO_NUMBERS = bytes(byte if byte in _OF_NUMBERS else ord(" ") for byte in range(256))
+"""For `translate`: leaves what NUMBER looks at, and a space for everything else."""
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[\"\\/bfnrt])")
 _PLAIN = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
@@ -47,25 +51,28 @@ class JsonStrings:
     escapes  is there any backslash?
     """
 
-    __slots__ = ("clean", "closed", "escapes", "gaps", "raws")
+    __slots__ = ("_between", "clean", "closed", "escapes", "gaps", "raws")
 
     def __init__(self, text: bytes) -> None:
-        parts = (_STRING if _MANY_BACKSLASHES in text else _STRING_FAST).split(text)
+        parts = _split(text)
         self.gaps, self.raws = parts[::2], parts[1::2]
         self.escapes = b"\\" in text
-        between = b"".join(self.gaps)
-        self.clean = _LITERALS.fullmatch(between.translate(None, _BETWEEN)) is not None
+        self._between = b" ".join(self.gaps)
+        self.clean = _LITERALS.fullmatch(self._between.translate(None, _BETWEEN)) is not None
         self.closed = sum(map(len, parts)) + 2 * len(self.raws) == len(text)
 
     def decoded(self) -> list[bytes]:
         """Every string as UTF-8; half of a surrogate pair in three bytes, what is no escape as it is."""
-        if not self.escapes or not self.raws:
-            return list(self.raws)
-        try:
-            texts: list[str] = orjson.loads(b'["' + b'","'.join(self.raws) + b'"]')
-        except orjson.JSONDecodeError:  # broken UTF-8, half a surrogate pair, a bare control character, a cut escape
-            return [unescaped(raw) for raw in self.raws]
-        return [text.encode() for text in texts]
+        texts = list(self.raws)
+        escaping = self.escaping()
+        if escaping:
+            for index, text in zip(escaping, _decoded([texts[index] for index in escaping]), strict=True):
+                texts[index] = text
+        return texts
+
+    def escaping(self) -> list[int]:
+        """The indexes of the strings with a backslash in them."""
+        return [index for index, raw in enumerate(self.raws) if b"\\" in raw] if self.escapes else []
 
     def text(self, index: int) -> bytes:
         """One string, decoded."""
@@ -86,8 +93,10 @@ class JsonStrings:
             for m in NUMBER.finditer(gap)
         ]
 
-    def has_numbers(self) -> bool:
-        return any(len(gap) >= _MIN_DIGITS and NUMBER.search(gap) for gap in self.gaps)
+    def number_texts(self) -> list[bytes]:
+        """The long whole numbers themselves, in the same order. Most texts have none, and of most nobody asks where they stand."""
+        words = self._between.translate(_NO_NUMBERS).split()
+        return [word for word in words if len(word) >= _MIN_DIGITS and NUMBER.fullmatch(word)]
 
     def key_of(self, index: int) -> int | None:
         """The index of the key whose value (or array of values) the string is the first of; None for keys and other elements."""
@@ -95,6 +104,24 @@ class JsonStrings:
 
     def is_key(self, index: int) -> bool:
         return self.gaps[index + 1].lstrip()[:1] == b":"
+
+
+def _split(text: bytes) -> list[bytes]:
+    """Gap, string, gap, string … gap."""
+    if _ESCAPED_QUOTE in text:
+        return (_STRING if _MANY_BACKSLASHES in text else _STRING_FAST).split(text)
+    parts = text.split(b'"')  # no quote is escaped: each begins or ends a string
+    if len(parts) % 2 == 0:
+        parts.append(b"")  # behind a string without an end
+    return parts
+
+
+def _decoded(raws: Sequence[bytes]) -> list[bytes]:
+    try:
+        texts: list[str] = orjson.loads(b'["' + b'","'.join(raws) + b'"]')
+    except orjson.JSONDecodeError:  # broken UTF-8, half a surrogate pair, a bare control character, a cut escape
+        return [unescaped(raw) for raw in raws]
+    return [text.encode() for text in texts]
 
 
 @lru_cache(maxsize=1024)

@@ -1,13 +1,14 @@
 """What was found in pieces of text that come again: an agent sends its whole history with every call.
 
-Keyed by a digest of the piece and of all that the finding depends on (rules, exact strings), so it never holds a text or a
-secret. Two generations: what is asked for moves to the young one; when that is full, the old one is dropped. Each step is one
-atomic operation on a dictionary, so threads may share a memory without a lock; the worst that a race does is to forget.
+Keyed by a digest of the piece and of all that the finding depends on (rules, exact strings), so it never holds a secret; and no text,
+but where the caller takes a short one, in which nothing was found, for its own key. Two generations: what is asked for moves to the
+young one; when that is full, the old one is dropped. Each step is one atomic operation on a dictionary, so threads may share a memory
+without a lock; the worst that a race does is to forget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from hashlib import sha256
 from itertools import count
 from typing import Any, NamedTuple
@@ -37,10 +38,11 @@ Traces = tuple[Trace, ...]
 class Memory:
     """At most about `max_bytes`. Safe to share between threads."""
 
-    def __init__(self, max_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, max_bytes: int = MEMORY_BYTES, entry_bytes: int = _ENTRY_BYTES) -> None:
         self._half_bytes = max_bytes // 2
-        self._young: dict[bytes, tuple[Any, ...]] = {}
-        self._old: dict[bytes, tuple[Any, ...]] = {}
+        self._entry_bytes = entry_bytes
+        self._young: dict[Hashable, tuple[Any, ...]] = {}
+        self._old: dict[Hashable, tuple[Any, ...]] = {}
         self._traces: list[None] = []  # as long as there are traces in the young generation: lists grow atomically, counters do not
         self._serials = count()
 
@@ -51,34 +53,34 @@ class Memory:
         """An identity for one whose findings nobody else may take for theirs."""
         return b"serial:%d" % next(self._serials)
 
-    def get(self, key: bytes) -> Traces | None:
+    def get(self, key: Hashable) -> Traces | None:
         """What was found in a piece, None if it is not known."""
         return self._get(key)
 
-    def put(self, key: bytes, traces: Sequence[Trace]) -> None:
+    def put(self, key: Hashable, traces: Sequence[Trace]) -> None:
         self._put(key, tuple(traces))
 
-    def get_paths(self, key: bytes) -> tuple[str, ...] | None:
+    def get_paths(self, key: Hashable) -> tuple[str, ...] | None:
         """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""
         return self._get(key)
 
-    def put_paths(self, key: bytes, paths: Sequence[str]) -> None:
+    def put_paths(self, key: Hashable, paths: Sequence[str]) -> None:
         self._put(key, tuple(paths))
 
-    def _get(self, key: bytes) -> tuple[Any, ...] | None:
+    def _get(self, key: Hashable) -> tuple[Any, ...] | None:
         found = self._young.get(key)
         if found is None and (found := self._old.get(key)) is not None:
             self._put(key, found)
         return found
 
-    def _put(self, key: bytes, found: tuple[Any, ...]) -> None:
+    def _put(self, key: Hashable, found: tuple[Any, ...]) -> None:
         if len(found) > _MOST_TRACES:
             return
         young, counted = self._young, self._traces
         young[key] = found
         if found:
             counted += [None] * len(found)
-        if len(young) * _ENTRY_BYTES + len(counted) * _TRACE_BYTES > self._half_bytes:
+        if len(young) * self._entry_bytes + len(counted) * _TRACE_BYTES > self._half_bytes:
             self._old, self._young, self._traces = young, {}, []
 
 

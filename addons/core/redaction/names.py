@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum, auto
 from functools import lru_cache
 
 _HEADER_EXCEPTIONS = re.compile(r"(?:anthropic-ratelimit-|x-ratelimit-|openai-|access-control-).*|.*-per-token", re.IGNORECASE)
@@ -31,6 +32,25 @@ _PARAMETER_EXCEPTIONS = re.compile(r".*(?:page|next|continuation|sync|cache)[-_]
 
 NAMES_KEPT = 512
 """Header names whose kind is remembered: every call has the same few."""
+
+
+class HeaderKind(Enum):
+    """How the value of a header is looked at."""
+
+    COOKIE = auto()
+    CREDENTIAL = auto()
+    PROTOCOL = auto()
+    TEXT = auto()
+
+
+@lru_cache(NAMES_KEPT)
+def header_kind(name: str) -> HeaderKind:
+    """By its name, in any case."""
+    if is_cookie_header(name):
+        return HeaderKind.COOKIE
+    if is_credential_header(name):
+        return HeaderKind.CREDENTIAL
+    return HeaderKind.PROTOCOL if is_protocol_header(name) else HeaderKind.TEXT
 
 
 @lru_cache(NAMES_KEPT)

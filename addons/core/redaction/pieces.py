@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, compress, repeat
+from operator import is_
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +24,30 @@ APART, AFTER_KEY = b'"\n\0\n"', b'": "'
 
 _NAMES = frozenset((b"name", b"key", b"header"))
 """`{"name": "API_KEY", "value": "…"}`: how environments, headers and form fields are written in JSON."""
+
+_MAYBE_JSON = (b"{", b"[", b'"', b" ", b"\n", b"\t", b"\r")
+"""First characters of JSON in a string."""
+
+_GAPS_KEPT = 1024
+
+
+class _Separators(dict[bytes, bytes]):
+    """What stands in the joined text for a gap between two strings: looked up, since a body has hundreds of gaps of some ten kinds."""
+
+    def __missing__(self, gap: bytes) -> bytes:
+        if len(self) >= _GAPS_KEPT:  # some have numbers in them
+            self.clear()
+        found = self[gap] = AFTER_KEY if follows_key(gap) else APART
+        return found
+
+
+_SEPARATORS = _Separators()
+
+
+@lru_cache(maxsize=4096)
+def _gives_name(key: bytes) -> bool:
+    """May what stands under this key be a credential by its name?"""
+    return key in _NAMES or is_credential_key(key)
 
 
 class Piece:
@@ -56,6 +82,10 @@ class Piece:
         """Values that are credentials because of their keys."""
         return iter(())
 
+    def maybe_json(self) -> list[int]:
+        """Indexes of the texts that may be JSON themselves, by how they begin; JSON without a quote has no string to look at."""
+        return [index for index, text in enumerate(self.texts) if text.startswith(_MAYBE_JSON) and b'"' in text]
+
     def text_at(self, offset: int) -> int:
         """The index of the text in which an offset of the joined piece lies."""
         if self.begins is None:
@@ -74,9 +104,11 @@ class TextPiece(Piece):
 
     def __init__(self, texts: list[bytes]) -> None:
         super().__init__(texts)
-        self._starts = [0, *accumulate(len(text) + 1 for text in texts)]
+        self._starts: list[int] | None = None
 
     def span(self, index: int, start: int, end: int) -> tuple[int, int]:
+        if self._starts is None:
+            self._starts = [0, *accumulate(len(text) + 1 for text in self.texts)]
         return self._starts[index] + start, self._starts[index] + end
 
 
@@ -93,8 +125,13 @@ class JsonPiece(Piece):
 
     def separators(self) -> list[bytes]:
         if self._gaps is None:
-            self._gaps = [AFTER_KEY if follows_key(gap) else APART for gap in self.strings.gaps[1:]]
+            self._gaps = list(map(_SEPARATORS.__getitem__, self.strings.gaps[1:]))
         return self._gaps
+
+    def maybe_json(self) -> list[int]:
+        """Only a string with escapes can hold a quote."""
+        texts = self.texts
+        return [index for index in self.strings.escaping() if texts[index].startswith(_MAYBE_JSON) and b'"' in texts[index]]
 
     def span(self, index: int, start: int, end: int) -> tuple[int, int]:
         if self.starts is None:
@@ -108,6 +145,9 @@ class JsonPiece(Piece):
 
     def by_name(self) -> Iterator[tuple[int, Finding]]:
         texts, last = self.decoded, len(self.decoded) - 1
+        keys = set(compress(texts, map(is_, self.separators(), repeat(AFTER_KEY))))
+        if not any(map(_gives_name, keys)):
+            return
         for index in [i for i, gap in enumerate(self.separators()[:last]) if gap is AFTER_KEY]:
             name = texts[index]
             if is_credential_key(name):
@@ -122,6 +162,8 @@ class JsonPiece(Piece):
     def take_blobs(self) -> list[int]:
         """Take media and sealed values out of what is scanned; gives their indexes."""
         raws = self.strings.raws
+        if max(map(len, raws), default=0) < MIN_BLOB_BYTES:
+            return []
         long = [index for index, raw in enumerate(raws) if len(raw) >= MIN_BLOB_BYTES]
         blobs = [index for index in long if is_media(self._named(index), raws[index])]
         for index in blobs:
@@ -137,13 +179,16 @@ class NumberPiece(Piece):
 
     bare = True
 
-    def __init__(self, strings: JsonStrings, text: bytes, up: tuple[Piece, int] | None, escapes: int) -> None:
-        self.spans = strings.numbers()
-        super().__init__([text[start:end] for start, end in self.spans], up)
+    def __init__(self, strings: JsonStrings, texts: list[bytes], up: tuple[Piece, int] | None, escapes: int) -> None:
+        super().__init__(texts, up)
         self.escapes = escapes
+        self._strings = strings
+        self._spans: list[tuple[int, int]] | None = None
 
     def span(self, index: int, start: int, end: int) -> tuple[int, int]:
-        return self.spans[index]  # all of it: half a number and a text make no JSON
+        if self._spans is None:
+            self._spans = self._strings.numbers()
+        return self._spans[index]  # all of it: half a number and a text make no JSON
 
 
 class FormPiece(Piece):

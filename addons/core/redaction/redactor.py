@@ -6,7 +6,7 @@ All methods return the cleaned value and one note per masked place; without a fi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from copy import copy
 from hashlib import sha256
 from urllib.parse import unquote_plus
@@ -17,9 +17,10 @@ from addons.core.redaction.findings import Finding
 from addons.core.redaction.known import Known, TextScanner
 from addons.core.redaction.masking import MASK, mask, mask_credential, masked
 from addons.core.redaction.memory import Memory
-from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter, is_protocol_header
+from addons.core.redaction.names import HeaderKind, header_kind, is_credential_parameter
 from addons.core.redaction.pieces import APART
 from addons.core.redaction.streams import comes_in_pieces, find_across_events
+from addons.core.redaction.sweep import Sweep
 
 Notes = list[RedactionNote]
 
@@ -29,14 +30,37 @@ CREDENTIAL_HEADER = "credential-header"
 _COOKIE_ATTRIBUTES = {"path", "domain", "expires", "max-age", "secure", "httponly", "samesite", "partitioned", "priority"}
 """Attributes of Set-Cookie (RFC 6265 §5.2 and its successors); every other pair is a cookie."""
 
-EVERYTHING, SHAPES = b"e", b"s"
-"""What was looked for in a text."""
+EVERYTHING, SHAPES, PARAMETERS = b"e", b"s", b"p"
+"""What was looked for in a text: whatever there is, only what is a secret by its shape, or also a URL's parameters by their names."""
 
-CLEAN_BYTES = 1024 * 1024
-"""Of the memory of texts in which nothing was found, some 5000 of them: names, headers and messages come again with every call."""
+CLEAN_BYTES = 2 * 1024 * 1024
+"""Of the memory of texts in which nothing was found, some 4000 of them: names, headers and messages come again with every call."""
+
+MAX_KEPT_CHARACTERS = 200
+"""Longer texts in which nothing was found are remembered by a digest, which takes longer to make."""
+
+_TEXTS, _WORDS, _FIRST_BODY = range(3)
+"""Owners of what is looked through in one go: texts, headers that hold words of the protocol, and each body."""
 
 KNOWING_KEPT = 64
 """Clients whose credentials are made ready to be looked for; making them so takes as long as looking through a short body."""
+
+
+class Ahead:
+    """What `Redactor.look_ahead` has found to be clean, of one call."""
+
+    __slots__ = ("_bodies", "texts")
+
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
+        self._bodies: list[bytes] = []
+
+    def add_body(self, content: bytes) -> None:
+        self._bodies.append(content)
+
+    def has_body(self, content: bytes) -> bool:
+        """Is this very object one of the clean bodies?"""
+        return any(body is content for body in self._bodies)
 
 
 class Redactor:
@@ -48,7 +72,7 @@ class Redactor:
         self._memory = Memory() if memory is None else memory
         self._identity = self._memory.serial()
         self._bodies = BodyScanner(self._known, self._memory, self._identity, fine=False)
-        self._clean = Memory(CLEAN_BYTES)
+        self._clean = Memory(CLEAN_BYTES, entry_bytes=500)
         self._knowing: OrderedDict[tuple[str, ...], Redactor] = OrderedDict()
 
     def knowing(self, exact: Iterable[str]) -> Redactor:
@@ -70,33 +94,68 @@ class Redactor:
         knowing._bodies = BodyScanner(knowing._known, self._memory, knowing._identity, fine=False)
         return knowing
 
-    def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = ()) -> None:
+    def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = (), bodies: Iterable[tuple[bytes, str | None]] = ()) -> Ahead:
         """Look through all that one call has to be cleaned in one go, which takes a fraction of the time that each by itself would. What
-        is without a finding is remembered: `text`, `url` and `headers` have no more to do for it."""
-        short = {value for pairs in headers for name, value in pairs if is_protocol_header(name)}
-        plain = {value for pairs in headers for _, value in pairs} - short
-        waiting = [data for text in {*texts, *plain} if text and not self._is_clean(data := _utf8(text))]
-        waiting = [data for data in waiting if not wide_codec(data) and not comes_in_pieces(data, None)]
-        for data, found in zip(waiting, self._bodies.find_each(waiting, "") if waiting else (), strict=True):
-            if not found:
-                self._note_clean(data)
-        shapes = [data for value in short if value and not self._is_clean(data := _utf8(value), SHAPES)]
-        if shapes and not self._known.find_shapes(APART.join([b"", *shapes, b""])):
-            for data in shapes:
-                self._note_clean(data, SHAPES)
+        is without a finding has no more to be done for it. `bodies` are whole, with their content types."""
+        ahead, sweep = Ahead(), Sweep(self._known)
+        swept = [(owner, body) for owner, (body, kind) in enumerate(bodies, _FIRST_BODY) if sweep.add_body(owner, body, kind)]
+        words = {value for pairs in headers for name, value in pairs if header_kind(name) is HeaderKind.PROTOCOL}
+        plain = {value for pairs in headers for name, value in pairs if header_kind(name) is HeaderKind.TEXT}
+        standing: list[tuple[str, int]] = []
+        alone: list[str] = []
+        for text in {*texts, *plain}:
+            if not text or self._is_clean(text):
+                ahead.texts.add(text)
+            elif (owner := sweep.add_text(_TEXTS, _utf8(text))) is None:
+                alone.append(text)
+            else:
+                standing.append((text, owner))
+        words = {value for value in words if not self._is_clean(value, SHAPES)}
+        for value in words:
+            sweep.add_plain(_WORDS, _utf8(value))
+        sweep.run()
+        for owner, body in swept:
+            if owner not in sweep.dirty:
+                ahead.add_body(body)
+        for text, owner in standing:
+            if owner in sweep.unsure:
+                alone.append(text)
+                continue
+            ahead.texts.add(text)
+            if owner == _TEXTS:  # others come again within their bodies
+                self._note_clean(text)
+        self._look_at_words(words, _WORDS in sweep.dirty)
+        self._look_at_each(alone, ahead)
+        return ahead
+
+    def _look_at_words(self, words: Collection[str], dirty: bool) -> None:
+        if not dirty or not self._known.find_shapes(APART.join([b"", *map(_utf8, words), b""])):
+            for value in words:
+                self._note_clean(value, SHAPES)
+
+    def _look_at_each(self, texts: Sequence[str], ahead: Ahead) -> None:
+        """By itself, what is not read as it stands or has something in it; still in one go."""
+        waiting = [(text, data) for text in texts if not wide_codec(data := _utf8(text)) and not comes_in_pieces(data, None)]
+        found = self._bodies.find_each([data for _, data in waiting], "") if waiting else ()
+        for (text, _), places in zip(waiting, found, strict=True):
+            if not places:
+                ahead.texts.add(text)
+                self._note_clean(text)
 
     def headers(self, pairs: Headers, where: str) -> tuple[Headers, Notes]:
         """Header pairs with the same names in the same order; `where` is the prefix of the notes (`request.header`)."""
         notes: Notes = []
         kept = []
         for name, value in pairs:
-            clean, found = self._header(name, value, f"{where}.{name.lower()}")
+            clean, found = self._header(name, value, where)
             kept.append((name, clean))
             notes += found
         return (tuple(kept), notes) if notes else (pairs, notes)
 
     def url(self, path_with_query: str, where: str = "request.path") -> tuple[str, Notes]:
         """A path or URL: query parameters by name, values and shapes anywhere, also percent-encoded."""
+        if self._is_clean(path_with_query, PARAMETERS):
+            return path_with_query, []
         path, mark, query = path_with_query.partition("?")
         clean_path, notes = self._segments(path, "/", where)
         parts = []
@@ -105,17 +164,19 @@ class Redactor:
             parts.append(clean)
             notes += found
         joined, more = self.text(clean_path + mark + "&".join(parts), where)
-        return joined, notes + more
+        notes += more
+        if not notes:
+            self._note_clean(path_with_query, PARAMETERS)
+        return joined, notes
 
     def text(self, text: str, where: str) -> tuple[str, Notes]:
         """Any text: a message's part, an error, a header's value. Never cut it before."""
-        written = _utf8(text)
-        if not text or self._is_clean(written):
+        if not text or self._is_clean(text):
             return text, []
-        data, notes = self.body(written, None, where)
+        data, notes = self.body(_utf8(text), None, where)
         if notes:
             return data.decode("utf-8", "surrogatepass"), notes
-        self._note_clean(written)
+        self._note_clean(text)
         return text, notes
 
     def body(self, content: bytes, content_type: str | None, where: str, cut: bool = False) -> tuple[bytes, Notes]:
@@ -127,41 +188,43 @@ class Redactor:
         content, more = _masked(content, self._bodies.find(content, content_type, where, cut))
         return content, notes + more
 
-    def _is_clean(self, data: bytes, looked_for: bytes = EVERYTHING) -> bool:
+    def _is_clean(self, text: str, looked_for: bytes = EVERYTHING) -> bool:
         """Was nothing found in it before?"""
-        return self._clean.get(self._clean_key(data, looked_for)) is not None
+        return self._clean.get(self._clean_key(text, looked_for)) is not None
 
-    def _note_clean(self, data: bytes, looked_for: bytes = EVERYTHING) -> None:
-        self._clean.put(self._clean_key(data, looked_for), ())
+    def _note_clean(self, text: str, looked_for: bytes = EVERYTHING) -> None:
+        self._clean.put(self._clean_key(text, looked_for), ())
 
-    def _clean_key(self, data: bytes, looked_for: bytes) -> bytes:
-        return sha256(b"%d:%b%b%b" % (len(self._identity), self._identity, looked_for, data)).digest()
+    def _clean_key(self, text: str, looked_for: bytes) -> Hashable:
+        if len(text) <= MAX_KEPT_CHARACTERS:
+            return self._identity, looked_for, text
+        return sha256(b"%d:%b%b%b" % (len(self._identity), self._identity, looked_for, _utf8(text))).digest()
 
     def _find(self, data: bytes) -> list[Finding]:
         return self._known.find(data)
 
     def _header(self, name: str, value: str, where: str) -> tuple[str, Notes]:
-        if is_cookie_header(name):
-            clean = ";".join(_cookie(pair, name) for pair in value.split(";"))
-        elif is_credential_header(name):
-            clean = mask_credential(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-        elif is_protocol_header(name):
+        kind = header_kind(name)
+        if kind is HeaderKind.PROTOCOL and self._is_clean(value, SHAPES):
+            return value, []
+        where = f"{where}.{name.lower()}"
+        if kind is HeaderKind.PROTOCOL:
             return self._shapes_only(value, where)
-        elif "?" in value and "://" in value:
-            return self.url(value, where)
+        if kind is HeaderKind.TEXT:
+            return self.url(value, where) if "?" in value and "://" in value else self.text(value, where)
+        if kind is HeaderKind.COOKIE:
+            clean = ";".join(_cookie(pair, name) for pair in value.split(";"))
         else:
-            return self.text(value, where)
+            clean = mask_credential(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
         return (clean, [_note(CREDENTIAL_HEADER, where)]) if clean != value else (value, [])
 
     def _shapes_only(self, value: str, where: str) -> tuple[str, Notes]:
         """Exact values and known shapes; what stands beside a secret-sounding word is left alone."""
         data = _utf8(value)
-        if self._is_clean(data, SHAPES):
-            return value, []
         findings = self._known.find_shapes(data)
         if findings:
             return masked(data, findings).decode("utf-8", "surrogatepass"), [_note(f.rule, where) for f in findings]
-        self._note_clean(data, SHAPES)
+        self._note_clean(value, SHAPES)
         return value, []
 
     def _parameter(self, part: str, where: str) -> tuple[str, Notes]:

@@ -8,9 +8,9 @@ replaced, its other pieces go away. The place is the path of object keys with th
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -37,16 +37,34 @@ _OPAQUE = frozenset(
 """The protocol's own values: joined they mean nothing, and masked they would be ruined."""
 
 
-class _Leaf(NamedTuple):
-    """One string of one event: the `number`th of the event's string values, keys not counted."""
-
-    event: int
-    number: int
-    text: bytes
+_Leaf = tuple[int, int, str]
+"""One string of one event: the number of the event, the number of the string among the event's string values (keys not counted), and it."""
 
 
-_Place = tuple[Any, ...]
-_Places = dict[_Place, list[_Leaf]]
+class _Place:
+    """A place that strings stand at: `inside` has those below it, by key or by the value of a mark."""
+
+    __slots__ = ("inside", "leaves")
+
+    def __init__(self) -> None:
+        self.leaves: list[_Leaf] = []
+        self.inside: dict[Any, _Place] = {}
+
+    def below(self, step: Any) -> _Place:
+        """The place that one step leads to."""
+        found = self.inside.get(step)
+        if found is None:
+            found = self.inside[step] = _Place()
+        return found
+
+    def all_leaves(self) -> Iterator[list[_Leaf]]:
+        """Those of this place and of all below it."""
+        waiting = [self]
+        while waiting:
+            place = waiting.pop()
+            waiting += place.inside.values()
+            if place.leaves:
+                yield place.leaves
 
 
 def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
@@ -57,15 +75,42 @@ def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
 
 def find_across_events(content: bytes, find: Find) -> list[Located]:
     """The secrets in joined strings, each as one `Located` per piece of it, in order; lines that hold no JSON are left to others."""
-    events = [(start, payload) for start, payload in _payloads(content) if payload.startswith((b"{", b"["))]
-    places: _Places = {}
-    for number, (_, payload) in enumerate(events):
-        _sort_in(_parsed(payload), (), number, 0, places)
-    lanes = [(leaves, b"".join(leaf.text for leaf in leaves)) for leaves in places.values() if not _is_media(leaves)]
+    events = list(_events(content))
+    lanes = _lanes(payload for _, payload in events)
     written = _Written(events)
     found = find([text for _, text in lanes])
     pieces = [piece for (leaves, _), own in zip(lanes, found, strict=True) if own for piece in _in_leaves(leaves, own, written)]
     return sorted(pieces, key=lambda piece: piece.start)
+
+
+def joined_texts(content: bytes) -> list[bytes]:
+    """The texts that `find_across_events` has looked through."""
+    return [text for _, text in _lanes(payload for _, payload in _events(content))]
+
+
+def joined_of_events(payloads: Iterable[bytes]) -> list[bytes]:
+    """The same, of the JSON of each event."""
+    return [text for _, text in _lanes(payloads)]
+
+
+def _lanes(payloads: Iterable[bytes]) -> list[tuple[list[_Leaf], bytes]]:
+    """What stands at each place, and its text."""
+    root = _Place()
+    for number, payload in enumerate(payloads):
+        value = _parsed(payload)
+        if type(value) is dict:
+            _sort_in(value, root, number, 0)
+        elif type(value) is list:
+            _sort_list(value, root, number, 0)
+    return [(leaves, _encoded("".join([leaf[2] for leaf in leaves]))) for leaves in root.all_leaves() if not _is_media(leaves)]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _events(content: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((start, payload) for start, payload in _payloads(content) if payload.startswith((b"{", b"[")))
 
 
 def _payloads(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -85,26 +130,38 @@ def _parsed(payload: bytes) -> Any:
         return None  # a line that was cut, or no JSON: the scan of the whole body sees it
 
 
-def _sort_in(value: Any, place: _Place | None, event: int, count: int, places: _Places) -> int:
-    """Put the string values of an event, of which there were `count` before, to those at the same place; without a place they are only
-    counted. Gives the new count."""
-    if isinstance(value, str):
-        if place is not None:
-            places.setdefault(place, []).append(_Leaf(event, count, value.encode("utf-8", "surrogatepass")))
-        return count + 1
-    if isinstance(value, dict):
-        if place is not None and not _DISCRIMINATORS.isdisjoint(value):
-            place += tuple(value[name] for name in _MARKS if isinstance(value.get(name), (int, str)))
-        for key, child in value.items():
-            if isinstance(child, str):  # most are: without a call of its own
-                if place is not None and key not in _OPAQUE:
-                    places.setdefault((*place, key), []).append(_Leaf(event, count, child.encode("utf-8", "surrogatepass")))
-                count += 1
-            elif isinstance(child, (dict, list)):
-                count = _sort_in(child, None if place is None or key in _OPAQUE else (*place, key), event, count, places)
-    elif isinstance(value, list):
-        for child in value:
-            count = _sort_in(child, place, event, count, places)
+def _sort_in(value: dict[str, Any], place: _Place | None, event: int, count: int) -> int:
+    """Put the string values of an object of an event, of which there were `count` before, to those at the same place; without a place they
+    are only counted. Gives the new count. Called for each object of each event of each stream: exact types, which JSON's are, for speed."""
+    if place is not None and not _DISCRIMINATORS.isdisjoint(value):
+        for name in _MARKS:
+            if isinstance(mark := value.get(name), (int, str)):
+                place = place.below(mark)
+    for key, child in value.items():
+        kind = type(child)
+        if kind is str:
+            if place is not None and key not in _OPAQUE:
+                place.below(key).leaves.append((event, count, child))
+            count += 1
+        elif kind is dict:
+            count = _sort_in(child, None if place is None or key in _OPAQUE else place.below(key), event, count)
+        elif kind is list and child:
+            count = _sort_list(child, None if place is None or key in _OPAQUE else place.below(key), event, count)
+    return count
+
+
+def _sort_list(values: list[Any], place: _Place | None, event: int, count: int) -> int:
+    """The same of the elements of an array, which all stand at one place."""
+    for child in values:
+        kind = type(child)
+        if kind is dict:
+            count = _sort_in(child, place, event, count)
+        elif kind is list:
+            count = _sort_list(child, place, event, count)
+        elif kind is str:
+            if place is not None:
+                place.leaves.append((event, count, child))
+            count += 1
     return count
 
 
@@ -117,26 +174,27 @@ class _Written:
 
     def span(self, leaf: _Leaf, start: int, end: int) -> tuple[int, int] | None:
         """Of a part of a leaf's text, in the whole body. None where an object has a key twice, of which a parser keeps one."""
-        if leaf.event not in self._seen:
-            strings = JsonStrings(self._events[leaf.event][1])
+        event, number, text = leaf
+        if event not in self._seen:
+            strings = JsonStrings(self._events[event][1])
             values = [index for index in range(len(strings.raws)) if not strings.is_key(index)]
-            self._seen[leaf.event] = strings, values, strings.starts()
-        strings, values, starts = self._seen[leaf.event]
-        index = values[leaf.number] if leaf.number < len(values) else None
-        if index is None or strings.text(index) != leaf.text:
+            self._seen[event] = strings, values, strings.starts()
+        strings, values, starts = self._seen[event]
+        index = values[number] if number < len(values) else None
+        if index is None or strings.text(index) != _encoded(text):
             return None
-        base = self._events[leaf.event][0] + starts[index]
+        base = self._events[event][0] + starts[index]
         first, last = raw_span(strings.raws[index], start, end)
         return base + first, base + last
 
 
 def _is_media(leaves: Sequence[_Leaf]) -> bool:
     """Audio or an image, in pieces."""
-    return any(len(leaf.text) >= MIN_BLOB_BYTES and is_media(None, leaf.text) for leaf in leaves)
+    return any([len(text) >= MIN_BLOB_BYTES and is_media(None, _encoded(text)) for _, _, text in leaves])
 
 
 def _in_leaves(leaves: Sequence[_Leaf], findings: Sequence[Located], written: _Written) -> Iterator[Located]:
-    texts = [leaf.text for leaf in leaves]
+    texts = [_encoded(text) for _, _, text in leaves]
     ends = list(accumulate(map(len, texts)))
     for found in findings:
         numbers = range(bisect_right(ends, found.start), bisect_right(ends, found.end - 1) + 1)

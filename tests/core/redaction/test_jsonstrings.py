@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.redaction.jsonstrings import JsonStrings, escaped, raw_span, unescaped
+from addons.core.redaction.jsonstrings import _STRING, _STRING_FAST, JsonStrings, _split, escaped, raw_span, unescaped
 
 TEXT = st.text(alphabet=st.sampled_from('ab"\\/\n\t\x01é😀\ud800\udc00 {[:,'), max_size=12)
 JSON = st.recursive(
@@ -101,6 +101,28 @@ def test_long_numbers_are_known() -> None:
     """Whole ones from eight digits on."""
     text = b'{"a": 12345678, "b": [1234567, -123456789012], "c": 1.23456789, "d": "12345678", "e": 123456789e5}'
     assert [text[start:end] for start, end in JsonStrings(text).numbers()] == [b"12345678", b"-123456789012"]
+    assert JsonStrings(text).number_texts() == [b"12345678", b"-123456789012"]
+
+
+@given(
+    st.lists(st.sampled_from(["1", "12345678", "-", ".", "e", "E", "+", ",", " ", "\n", "true", '"', "9" * 40, "0"]), max_size=12).map(
+        "".join
+    )
+)
+def test_numbers_are_told_as_they_stand(text: str) -> None:
+    """Whatever stands beside them: the texts are those at the spans."""
+    strings = JsonStrings(text.encode())
+    assert strings.number_texts() == [text.encode()[start:end] for start, end in strings.numbers()]
+
+
+@given(st.lists(st.sampled_from([b'"', b"\\", b"a", b",", b"\n", b"\xff"]), max_size=20).map(b"".join))
+def test_quotes_without_escapes_are_read_faster(text: bytes) -> None:
+    """And to the same end as with the expression for all texts."""
+    parts = _STRING.split(text)
+    plain = text.replace(b'\\"', b'"')
+    assert _split(plain) == _STRING_FAST.split(plain)
+    if b"\\" not in text:
+        assert _split(text) == parts
 
 
 @given(TEXT)

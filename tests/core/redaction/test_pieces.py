@@ -49,7 +49,7 @@ def test_json_and_its_numbers() -> None:
     """A string by its escapes, a number always whole."""
     text = rb'{"a\n": "b\u00e9c", "n": 1234567890}'
     strings = JsonStrings(text)
-    piece, numbers = JsonPiece(strings), NumberPiece(strings, text, None, 0)
+    piece, numbers = JsonPiece(strings), NumberPiece(strings, strings.number_texts(), None, 0)
     start, end = piece.span(1, 1, 3)
     assert text[start:end] == rb"\u00e9"
     start, end = numbers.span(0, 2, 4)

@@ -1,0 +1,135 @@
+"""All that is stored of one call, looked through in one go: is there anything to be found in it? Hardly ever, and then nothing more is to
+be done; a scanner costs its start-up for everything that it is given by itself.
+
+What is put in here is read in the same way (`gathering.py`) as where it is looked at by itself. What may be read in another way there is
+refused, and looked at there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from addons.core.redaction.bodies import wide_codec
+from addons.core.redaction.gathering import Finder, Gathering
+from addons.core.redaction.parts import divide
+from addons.core.redaction.streams import comes_in_pieces, joined_of_events, joined_texts
+
+MAX_SWEPT_BYTES = 64 * 1024
+"""Of a body. What a long one costs is hardly its start-up, and where something is found it is looked through again."""
+
+_PLAIN = re.compile(rb'(?![^\0]{0,3}\0)(?!\xef\xbb\xbf)(?!\s*+(?:[{\["]|(?:data|event|id|retry)?:))')
+_OBJECT = re.compile(rb"(?![^\0]{0,3}\0)\s*+\{")
+"""How a text begins that is read as it stands, and JSON: else it is an event stream, or of another encoding, or may be."""
+
+_DATA = re.compile(rb"data: ?(?=\{)")
+_NO_DATA = frozenset((b"", b"data: [DONE]", b"data:[DONE]"))
+_STRANGE = re.compile(rb"[{\[]|^data", re.MULTILINE)
+"""What the other lines of an event do not hold."""
+
+_OBJECT_START = b'{"'
+
+
+class Sweep:
+    """`owner`: a number that the caller gives to what is put in. `dirty` tells those in which there is something."""
+
+    def __init__(self, scanner: Finder) -> None:
+        self._gathering = Gathering(scanner)
+        self._plain: dict[int, list[bytes]] = {}
+        self._held: dict[bytes, int] = {}
+
+    def add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
+        """A whole body. False where it must be looked at by itself."""
+        if len(content) > MAX_SWEPT_BYTES or wide_codec(content):
+            return False
+        if not comes_in_pieces(content, content_type):
+            return self._add_whole(owner, content, content_type)
+        if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
+            return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
+        return self._add_events(owner, content)
+
+    def add_text(self, owner: int, text: bytes) -> int | None:
+        """A text that is no body. Gives the owner that it stands with: what a message says stands in its body, too, and is not looked at
+        twice. None where it must be looked at by itself."""
+        holder = self._held.get(text)
+        if holder is not None and _PLAIN.match(text):
+            return holder
+        return owner if self._add_text(owner, text) else None
+
+    def add_plain(self, owner: int, text: bytes) -> None:
+        """A text that is read as it stands, however it begins."""
+        self._plain.setdefault(owner, []).append(text)
+
+    def run(self) -> None:
+        """Look through it all."""
+        gathering = self._gathering
+        for owner, texts in self._plain.items():
+            gathering.add(owner, "text", *texts)
+        self.dirty = {owner for owner, traces in gathering.traces(cut=False).items() if traces}
+        self.unsure = self.dirty | gathering.passed_over
+
+    def _add_whole(self, owner: int, content: bytes, content_type: str | None) -> bool:
+        parts = divide(content, content_type)
+        if len(parts) != 1:
+            return False
+        start, end, kind = parts[0]
+        if not self._gathering.add(owner, kind, content[start:end]):
+            return False
+        self._held |= dict.fromkeys(self._gathering.texts_of(owner), owner)
+        return True
+
+    def _add_events(self, owner: int, content: bytes) -> bool:
+        """Server-sent events as everybody writes them: one line of data each, which is the last of its lines."""
+        content = content.replace(b"\r\n", b"\n")
+        payloads, others = _read_events(content)
+        if b"\r" in content or any(map(_STRANGE.search, others)):
+            return False
+        texts = dict.fromkeys(text for payload in payloads for text in _cut(payload))
+        if texts and not self._gathering.add(owner, "json", *texts):
+            return False
+        self._plain.setdefault(owner, []).extend(others)
+        return self._add_joined(owner, joined_of_events(payloads))
+
+    def _add_joined(self, owner: int, texts: Iterable[bytes]) -> bool:
+        """What strings of several events say together."""
+        for text in texts:
+            if text and not self._add_text(owner, text):
+                return False
+            self._held[text] = owner
+        return True
+
+    def _add_text(self, owner: int, text: bytes) -> bool:
+        if _PLAIN.match(text):
+            self.add_plain(owner, text)
+            return True
+        return _OBJECT.match(text) is not None and self._gathering.add(owner, "json", text)
+
+
+def _read_events(content: bytes) -> tuple[list[bytes], dict[bytes, None]]:
+    """The JSON of each event, and what stands between two of them, each once."""
+    payloads: list[bytes] = []
+    others: dict[bytes, None] = {}
+    before = b""
+    for block in content.split(b"\n\n"):
+        at = block.rfind(b"\n") + 1
+        if data := _DATA.match(block, at):
+            payloads.append(block[data.end() :])
+        elif block[at:] not in _NO_DATA:
+            before += block + b"\n\n"
+            continue
+        if at or before:
+            others[before + block[:at]] = None
+            before = b""
+    if before:
+        others[before] = None
+    return payloads, others
+
+
+def _cut(payload: bytes) -> Iterator[bytes]:
+    """Before its last object, as bodies are cut (`segments.py`): what is before is mostly the same for all events, and looked at once."""
+    at = payload.rfind(_OBJECT_START)
+    if at > 0 and payload[at + 2 : at + 3].isalnum():
+        yield payload[:at]
+        yield payload[at:]
+    else:
+        yield payload
