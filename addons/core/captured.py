@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from addons.core.call import AnswerReading, CallRecord, CapturedBody, Headers
 from addons.core.dialects import AnswerReader, answer_reader, session_reader
-from addons.core.encodings import UndecodableBody, decode, decoder
+from addons.core.encodings import UndecodableBody, decode, decoder, names
 from addons.core.redaction.names import is_credential_header, is_credential_parameter
 
 SWITCHING_PROTOCOLS = 101
@@ -33,7 +33,8 @@ class Answer:
 
 def header(headers: Headers, name: str) -> str | None:
     """The values of a header joined by commas (RFC 9110 §5.3), None without any; `name` in lower case."""
-    return ", ".join(value for key, value in headers if key.lower() == name) or None
+    size = len(name)
+    return ", ".join([value for key, value in headers if len(key) == size and key.lower() == name]) or None
 
 
 def _encoding(body: CapturedBody) -> str | None:
@@ -77,9 +78,13 @@ def _read_session(record: CallRecord) -> Answer:
 
 def _feed(body: CapturedBody, reader: AnswerReader) -> bytes:
     """One feed per chunk, also where a chunk decodes to nothing yet: the reader counts them."""
+    kept = body.content if _gap(body) else body.content + body.tail
+    if not names(_encoding(body)):
+        for chunk in _chunks(body, kept):
+            reader.feed(chunk)
+        return kept
     opened = decoder(_encoding(body))
     pieces = []
-    kept = body.content if _gap(body) else body.content + body.tail
     for chunk in _chunks(body, kept):
         piece = opened.feed(chunk)
         reader.feed(piece)
@@ -91,6 +96,9 @@ def _feed(body: CapturedBody, reader: AnswerReader) -> bytes:
 
 
 def _chunks(body: CapturedBody, kept: bytes) -> Iterator[bytes]:
+    if len(body.chunks) == 1 and body.chunks[0][1] == len(kept):
+        yield kept  # not copied
+        return
     start = 0
     for _, length in body.chunks:
         yield kept[start : start + length]
@@ -127,8 +135,8 @@ def deltas_ms(body: CapturedBody, answer: Answer) -> tuple[float, ...]:
     """Of a stream: the first chunk's time since the call's beginning, then the gap before each further one."""
     if not answer.streamed:
         return ()
-    times = [0.0, *(at for at, _ in body.chunks)]
-    return tuple(round(later - earlier, 3) for earlier, later in pairwise(times))
+    times = [0.0, *[at for at, _ in body.chunks]]
+    return tuple([round(later - earlier, 3) for earlier, later in pairwise(times)])
 
 
 def credentials_of(record: CallRecord) -> list[str]:
@@ -139,7 +147,8 @@ def credentials_of(record: CallRecord) -> list[str]:
 def credentials_in(headers: Headers, path: str) -> list[str]:
     """The same, of a request's headers and its path with the query."""
     values = [value.rpartition(" ")[2] for name, value in headers if is_credential_header(name)]
-    for item in path.partition("?")[2].split("&"):
+    query = path.partition("?")[2]
+    for item in query.split("&") if query else ():
         name, _, value = item.partition("=")
         if is_credential_parameter(unquote_plus(name)):
             values += [value, unquote_plus(value)]

@@ -36,10 +36,12 @@ class Conversations:
     def find(self, session: str | None, client: str | None, messages: Sequence[Message], previous: str | None = None) -> str | None:
         """The session where the client names one, else the conversation of the answer that it names (`previous`), else that of the
         longest answered beginning, else None."""
-        if session:
-            return session
+        return session or self.find_after(client, turns(messages), previous)
+
+    def find_after(self, client: str | None, said: Sequence[bytes], previous: str | None = None) -> str | None:
+        """The same of the `turns` of the messages, where no session is named."""
         named = [_named(previous)] if previous else []
-        for digest in (*named, *reversed(list(_chain(messages)))):
+        for digest in (*named, *reversed(said)):
             key = client, digest
             if key in self._ends:
                 self._ends.move_to_end(key)
@@ -48,8 +50,14 @@ class Conversations:
 
     def learn(self, conversation_id: str, client: str | None, messages: Sequence[Message], answer: Sequence[Message]) -> None:
         """That `messages` were answered by `answer` in this conversation; without an answer nothing is learnt."""
-        if any(_content(message) for message in answer):
-            self._remember((client, _last(_chain([*messages, *answer]))), conversation_id)
+        self.learn_after(conversation_id, client, turns(messages), answer)
+
+    def learn_after(self, conversation_id: str, client: str | None, said: Sequence[bytes], answer: Iterable[Message]) -> None:
+        """The same of the `turns` of the messages; hashing a long history takes longer than all else here."""
+        before = said[-1] if said else b""
+        links = list(_chain(answer, before))
+        if links:
+            self._remember((client, links[-1]), conversation_id)
 
     def learn_name(self, conversation_id: str, client: str | None, answer_id: str) -> None:
         """The provider's name of an answer in this conversation; when it is asked for again it stays where it was."""
@@ -72,9 +80,15 @@ def _named(answer_id: str) -> bytes:
     return blake2b(answer_id.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES, person=b"answer id").digest()
 
 
-def _chain(messages: Iterable[Message]) -> Iterator[bytes]:
-    """One digest per turn that says anything; turns of one role in a row are one turn (their parts are hashed singly)."""
-    digest = b""
+def turns(messages: Iterable[Message]) -> list[bytes]:
+    """What `find_after` and `learn_after` know messages by."""
+    return list(_chain(messages))
+
+
+def _chain(messages: Iterable[Message], before: bytes = b"") -> Iterator[bytes]:
+    """One digest per turn that says anything; turns of one role in a row are one turn (their parts are hashed singly). `before`: that of
+    what was said before."""
+    digest = before
     for message in messages:
         for link in _links(digest, message):
             digest = link

@@ -45,6 +45,11 @@ class LineDecoder:
             return []
         return self._split(chunk)
 
+    @property
+    def has_begun(self) -> bool:
+        """Does what comes next belong to a line that has come in part, or to its end?"""
+        return self._size > 0 or self._skip_lf
+
     def flush(self) -> list[bytes | None]:
         return [self._complete(b"")] if self._size else []
 
@@ -79,6 +84,9 @@ class LineDecoder:
         return None if overlong else line
 
 
+_PLAIN_EVENT = re.compile(rb"(?:event: ([^\r\n]*+)\n)?data: ([^\r\n]*+)\n\n")
+
+
 class SSEDecoder:
     """Server-sent events (WHATWG HTML, "Interpreting an event stream"): LF, CRLF, CR, BOM, comments, data over several lines, a colon
     without a space. Other than a browser it gives events that have only a name, and the last event without its blank line."""
@@ -93,10 +101,23 @@ class SSEDecoder:
         self._overlong = False
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
+        if (plain := self._plain_event(chunk)) is not None:
+            return [plain]
         events: list[ServerSentEvent] = []
         for line in self._lines.feed(chunk):
             self._take(line, events)
         return events
+
+    def _plain_event(self, chunk: bytes) -> ServerSentEvent | None:
+        """What a chunk is that is one event of one line of data, as servers mostly send them, where nothing was begun before it."""
+        if self._data or self._name or self._overlong or self._lines.has_begun or len(chunk) > self._max:
+            return None
+        event = _PLAIN_EVENT.fullmatch(chunk)
+        if event is None:
+            return None
+        self._first = False
+        name, data = event.groups(b"")
+        return ServerSentEvent(name.decode("utf-8", "replace"), data)
 
     def flush(self) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []

@@ -127,7 +127,9 @@ def label(value: Any, *path: str | int) -> str | None:
 
 def count(value: Any, *path: str | int) -> int | None:
     """A whole number from 0 to MAX_COUNT; also as a float without a fraction or as digits in a string (protobuf's 64-bit integers)."""
-    found = dig(value, *path)
+    found = dig(value, *path) if path else value
+    if type(found) is int:
+        return found if 0 <= found < MAX_COUNT else None
     if isinstance(found, str):
         return int(found) if found.isascii() and found.isdigit() and len(found) <= MAX_DIGITS else None
     if isinstance(found, bool) or not isinstance(found, int | float):

@@ -193,8 +193,16 @@ def test_what_nobody_bills_has_no_price(provider: str) -> None:
 
 def test_the_quick_way_is_the_tables_own() -> None:
     """For every model of the table: what is calculated from rates found once is what the table itself says, to the last digit; also with
-    counts that are zero, and at times with other prices."""
+    counts that are zero, of the cache, or contradict each other, and at times with other prices."""
     usages = [Usage(11, 7), Usage(123_457, 9_999), Usage(300_001, 3, cache_read_tokens=0, reasoning_tokens=0), Usage(5, 0), Usage(5)]
+    usages += [Usage(50_003, 3001, 20_011, 10_007, 4001, reasoning_tokens=1009), Usage(1003, 50, 301), Usage(1003, 5, 301, 601)]
+    usages += [
+        Usage(10, 5, 20),
+        Usage(10, 5, 3, 8),
+        Usage(10, 5, None, 5, 6),
+        Usage(10, 5, None, None, 0),
+        Usage(7, 50, reasoning_tokens=51),
+    ]
     moments = [datetime(2026, 3, 1, hour, 30, tzinfo=UTC) for hour in (2, 13)]
     compared = 0
     for provider in get_snapshot().providers:

@@ -13,6 +13,9 @@ from addons.core.dialects.openai_usage import better, usage_in, usage_of
 from addons.core.dialects.parts import flat_text, media, message, messages, openai_parts, role_of, text_part, tool_call, tool_result
 from addons.core.jsonvalues import compact, count, dig, flag, items, label, obj, objects, text
 
+_PLAIN = {"role", "content"}
+"""What most messages have, and nothing else."""
+
 REASONING_KEYS = ("reasoning_content", "reasoning")  # DeepSeek, Qwen, vLLM; OpenRouter, Groq. Some send both with the same text
 
 
@@ -37,6 +40,8 @@ def chat_message(value: dict[str, Any]) -> Message | None:
 
 def chat_parts(value: dict[str, Any]) -> list[Part | None]:
     """Reasoning, content, refusal, media and tool calls, in the order in which a stream brings them."""
+    if value.keys() <= _PLAIN and isinstance(content := value.get("content"), str):
+        return [text_part(content)]
     parts = [text_part(_reasoning(value), "reasoning"), *openai_parts(dig(value, "content")), text_part(dig(value, "refusal"), "refusal")]
     audio = obj(value, "audio")
     if audio:
@@ -85,7 +90,8 @@ class ChatAnswer(AnswerDraft):
 
     def on_event(self, name: str, value: dict[str, Any]) -> None:
         self.on_error(value)
-        self.on_model(value)
+        if self.model is None:
+            self.on_model(value)
         if found := usage_in(value):
             self.usage = better(self.usage, usage_of(found))
         for choice in objects(value, "choices"):
@@ -107,6 +113,10 @@ class ChatAnswer(AnswerDraft):
             self.finished = self.finished or not self._open
 
     def _on_delta(self, draft: MessageDraft, delta: dict[str, Any]) -> None:
+        if delta.keys() <= _PLAIN and isinstance(content := delta.get("content"), str):
+            if content:
+                draft.add("text", content)
+            return
         reasoning = _reasoning(delta)
         if reasoning:
             draft.add("reasoning", reasoning)

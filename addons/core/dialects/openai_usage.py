@@ -54,20 +54,44 @@ AUDIO_OUT: Paths = (
 AUDIO_CACHED: Paths = (("input_token_details", "cached_tokens_details", "audio_tokens"),)
 XAI_TICKS_PER_USD = 1e10  # docs.x.ai, "cost_in_usd_ticks"
 
+_FORMS: dict[str, Paths] = {
+    "input": INPUT,
+    "output": OUTPUT,
+    "read": CACHE_READ,
+    "write": CACHE_WRITE,
+    "write_1h": CACHE_WRITE_1H,
+    "reasoning": REASONING,
+    "audio_in": AUDIO_IN,
+    "audio_out": AUDIO_OUT,
+    "audio_cached": AUDIO_CACHED,
+}
+
+
+def _by_first_key() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    """Key at the top → what may lie under it, and where: a usage has few of the keys that there are."""
+    found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for name, paths in _FORMS.items():
+        for first, *rest in paths:
+            found.setdefault(first, []).append((name, tuple(rest)))
+    return found
+
+
+_BY_FIRST_KEY = _by_first_key()
+
 
 def usage_of(found: dict[str, Any]) -> Usage:
     """What a `usage` object says."""
-    reasoning = _most(found, REASONING)
+    counts = _counts(found)
     return Usage(
-        input_tokens=_most(found, INPUT),
-        output_tokens=_output(found, reasoning),
-        cache_read_tokens=_most(found, CACHE_READ),
-        cache_write_tokens=_most(found, CACHE_WRITE),
-        cache_write_1h_tokens=_most(found, CACHE_WRITE_1H),
-        reasoning_tokens=reasoning,
-        input_audio_tokens=_most(found, AUDIO_IN) or None,
-        output_audio_tokens=_most(found, AUDIO_OUT) or None,
-        cache_read_audio_tokens=_most(found, AUDIO_CACHED) or None,
+        input_tokens=counts.get("input"),
+        output_tokens=_output(found, counts),
+        cache_read_tokens=counts.get("read"),
+        cache_write_tokens=counts.get("write"),
+        cache_write_1h_tokens=counts.get("write_1h"),
+        reasoning_tokens=counts.get("reasoning"),
+        input_audio_tokens=counts.get("audio_in") or None,
+        output_audio_tokens=counts.get("audio_out") or None,
+        cache_read_audio_tokens=counts.get("audio_cached") or None,
         cost_usd=cost_of(found),
     )
 
@@ -89,20 +113,25 @@ def better(old: Usage, new: Usage) -> Usage:
     return new if (new.input_tokens or new.output_tokens or not old.known) else old
 
 
-def _output(found: dict[str, Any], reasoning: int | None) -> int | None:
+def _output(found: dict[str, Any], counts: dict[str, int]) -> int | None:
     """xAI's chat answers count reasoning outside `completion_tokens`; only the total tells."""
-    output = _most(found, OUTPUT)
-    if not output and output != 0:
+    output, reasoning = counts.get("output"), counts.get("reasoning")
+    if output is None or not reasoning:
         return output
-    total, given = count(found, "total_tokens"), _most(found, INPUT)
-    outside = bool(reasoning) and total is not None and given is not None and total == given + output + (reasoning or 0)
-    return output + (reasoning or 0) if outside else output
+    total, given = count(found, "total_tokens"), counts.get("input")
+    outside = total is not None and given is not None and total == given + output + reasoning
+    return output + reasoning if outside else output
 
 
-def _most(found: dict[str, Any], paths: Paths) -> int | None:
-    """The largest of the counts that are there: a provider that uses two names may leave zero under one."""
-    counts = [value for path in paths if (value := count(found, *path)) is not None]
-    return max(counts, default=None)
+def _counts(found: dict[str, Any]) -> dict[str, int]:
+    """The largest of the counts that are there of each kind: a provider that uses two names may leave zero under one."""
+    counts: dict[str, int] = {}
+    for key, value in found.items():
+        for name, path in _BY_FIRST_KEY.get(key, ()):
+            known = count(value, *path)
+            if known is not None and known >= counts.get(name, 0):
+                counts[name] = known
+    return counts
 
 
 def usage_in(value: dict[str, Any]) -> dict[str, Any]:
@@ -111,4 +140,4 @@ def usage_in(value: dict[str, Any]) -> dict[str, Any]:
     found = value.get("usage")
     if isinstance(found, dict) and found:
         return found
-    return obj(value, "x_groq", "usage") or obj(value, "choices", 0, "usage")
+    return (obj(value, "x_groq", "usage") if "x_groq" in value else {}) or obj(value, "choices", 0, "usage")

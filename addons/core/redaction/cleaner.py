@@ -48,6 +48,8 @@ class Cleaner:
         clean, notes = self._redactor.headers(pairs, where)
         # A credential in the header made for it is what every call has: noted, it would drown what should be looked at.
         self.notes += [note for note in notes if note.rule != CREDENTIAL_HEADER]
+        if all([name.isascii() and value.isascii() for name, value in clean]):
+            return clean
         return tuple([(_storable(name), _storable(value)) for name, value in clean])
 
     def body(self, content: bytes, content_type: str | None, where: str, cut: bool) -> bytes:

@@ -23,6 +23,7 @@ the text where a string has no end, so that each byte is looked at once, whateve
 
 _MANY_BACKSLASHES = b"\\" * 8 + b'"'
 _ESCAPED_QUOTE = b'\\"'
+_BACKSLASH = ord("\\")
 
 _BETWEEN = b' \t\r\n{}[],:"0123456789.eE+-'
 _LITERALS = re.compile(rb"(?:tru|fals|null|NaN|Infinity)*(?:t|tr|f|fa|fal|n|nu|nul)?")
@@ -51,12 +52,13 @@ class JsonStrings:
     escapes  is there any backslash?
     """
 
-    __slots__ = ("_between", "clean", "closed", "escapes", "gaps", "raws")
+    __slots__ = ("_between", "_escaping", "clean", "closed", "escapes", "gaps", "raws")
 
     def __init__(self, text: bytes) -> None:
         parts = _split(text)
         self.gaps, self.raws = parts[::2], parts[1::2]
         self.escapes = b"\\" in text
+        self._escaping: list[int] | None = None
         self._between = b" ".join(self.gaps)
         self.clean = _LITERALS.fullmatch(self._between.translate(None, _BETWEEN)) is not None
         self.closed = sum(map(len, parts)) + 2 * len(self.raws) == len(text)
@@ -72,7 +74,9 @@ class JsonStrings:
 
     def escaping(self) -> list[int]:
         """The indexes of the strings with a backslash in them."""
-        return [index for index, raw in enumerate(self.raws) if b"\\" in raw] if self.escapes else []
+        if self._escaping is None:
+            self._escaping = [index for index, raw in enumerate(self.raws) if _BACKSLASH in raw] if self.escapes else []
+        return self._escaping
 
     def text(self, index: int) -> bytes:
         """One string, decoded."""

@@ -31,7 +31,7 @@ _PARAMETER_EXCEPTIONS = re.compile(r".*(?:page|next|continuation|sync|cache)[-_]
 
 
 NAMES_KEPT = 512
-"""Header names whose kind is remembered: every call has the same few."""
+"""Names of headers and parameters whose kind is remembered: every call has the same few."""
 
 
 class HeaderKind(Enum):
@@ -70,6 +70,7 @@ def is_cookie_header(name: str) -> bool:
     return name.lower() in {"cookie", "set-cookie"}
 
 
+@lru_cache(NAMES_KEPT)
 def is_credential_parameter(name: str) -> bool:
     """Is the value of this (decoded) query parameter a credential?"""
     return bool(_PARAMETER.fullmatch(name)) and not _PARAMETER_EXCEPTIONS.fullmatch(name)
