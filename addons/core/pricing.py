@@ -99,12 +99,14 @@ class Prices:
         if usage.input_tokens is None:  # what is known of the output alone would be a cost that is too low
             return None
         names = [model for model in models if model]
-        for pick in (self._override, lambda model: self._from_table(provider, model)):
-            for name in names:
-                pricer = pick(name)
-                cost = pricer(usage, at_ms) if pricer else None
-                if cost is not None:
-                    return cost
+        for name in names if self._overrides else ():
+            if own := self._override(name):
+                return own(usage, at_ms)
+        for name in names:
+            pricer = self._from_table(provider, name)
+            cost = pricer(usage, at_ms) if pricer else None
+            if cost is not None:
+                return cost
         return None
 
     def _override(self, model: str) -> _Pricer | None:

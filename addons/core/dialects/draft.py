@@ -15,6 +15,7 @@ from addons.core.dialects.errors import error_of
 from addons.core.jsonvalues import compact_text, label, parse, text
 
 DONE = b"[DONE]"
+NO_USAGE = Usage()
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class AnswerDraft:
     tail_keys: ClassVar[tuple[str, ...]] = ("usage", "model")  # looked for in the end of a whole body whose middle is missing
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self.usage = NO_USAGE
         self.model: str | None = None
         self.id: str | None = None
         self.finish_reason: str | None = None

@@ -178,10 +178,12 @@ def _wide_offsets(narrow: bytes, codec: str, offsets: Sequence[int]) -> list[int
 
 def wide_codec(body: bytes) -> str | None:
     """By its mark, or by the NULs of JSON in UTF-16 (RFC 4627 §3; RFC 8259 §8.1 leaves only UTF-8, which not all know)."""
-    for mark, codec in _BOMS:
-        if body.startswith(mark):
-            return codec
     head = body[:4]
+    if b"\0" not in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None
+    for mark, codec in _BOMS:
+        if head.startswith(mark):
+            return codec
     if len(head) == 4 and head[1] == head[3] == 0 and head[0] and head[2]:
         return "utf-16-le"
     if len(head) == 4 and head[0] == head[2] == 0 and head[1] and head[3]:

@@ -51,7 +51,7 @@ class Gathering:
         if kind == "json":
             text = b"\n".join(texts)
             strings = JsonStrings(text)
-            if not strings.clean or not (strings.closed or last) or (len(texts) > 1 and _reaches_over(strings)):
+            if not strings.clean or not (last or strings.closed) or (len(texts) > 1 and _reaches_over(strings)):
                 return False
             self._pieces += self._json(owner, JsonPiece(strings))
         elif kind == "form":
@@ -70,14 +70,13 @@ class Gathering:
         self._named.append(piece)
         self._pieces += [self._owned(owner, piece), self._owned(owner, TextPiece([text]))]
 
-    def texts_of(self, owner: int) -> Iterator[bytes]:
-        """The texts of an owner as they will be looked at."""
-        return (text for piece in self._pieces if self._owners[id(piece)] == owner for text in piece.texts)
+    def texts_of(self, owner: int) -> Iterator[Sequence[bytes]]:
+        """The texts of an owner as they will be looked at, of each piece."""
+        return (piece.texts for piece in self._pieces if self._owners[id(piece)] == owner)
 
     def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
         """Owner → what was found in its segment, in order and without overlap."""
         texts: defaultdict[tuple[int, int], list[Finding]] = defaultdict(list)
-        pieces = {id(piece): piece for piece in (*self._pieces, *(piece for piece, _ in self._blobs))}
         if self._pieces:
             found = self._scanner.find(joined(self._pieces, cut), cut)
             for piece, index, finding in placed(self._pieces, found, self._scanner):
@@ -87,6 +86,9 @@ class Gathering:
         for piece in self._named:
             for index, finding in piece.by_name():
                 texts[id(piece), index].append(finding)
+        if not texts:
+            return {}
+        pieces = {id(piece): piece for piece in (*self._pieces, *(piece for piece, _ in self._blobs))}
         found_by: defaultdict[int, list[Trace]] = defaultdict(list)
         for (number, index), findings in texts.items():
             piece = pieces[number]

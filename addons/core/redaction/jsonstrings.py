@@ -52,16 +52,21 @@ class JsonStrings:
     escapes  is there any backslash?
     """
 
-    __slots__ = ("_between", "_escaping", "clean", "closed", "escapes", "gaps", "raws")
+    __slots__ = ("_between", "_escaping", "_parts", "_size", "clean", "escapes", "gaps", "raws")
 
     def __init__(self, text: bytes) -> None:
-        parts = _split(text)
+        parts = self._parts = _split(text)
+        self._size = len(text)
         self.gaps, self.raws = parts[::2], parts[1::2]
         self.escapes = b"\\" in text
         self._escaping: list[int] | None = None
         self._between = b" ".join(self.gaps)
-        self.clean = _LITERALS.fullmatch(self._between.translate(None, _BETWEEN)) is not None
-        self.closed = sum(map(len, parts)) + 2 * len(self.raws) == len(text)
+        strange = self._between.translate(None, _BETWEEN)
+        self.clean = not strange or _LITERALS.fullmatch(strange) is not None
+
+    @property
+    def closed(self) -> bool:
+        return sum(map(len, self._parts)) + 2 * len(self.raws) == self._size
 
     def decoded(self) -> list[bytes]:
         """Every string as UTF-8; half of a surrogate pair in three bytes, what is no escape as it is."""

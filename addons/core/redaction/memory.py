@@ -53,25 +53,22 @@ class Memory:
         """An identity for one whose findings nobody else may take for theirs."""
         return b"serial:%d" % next(self._serials)
 
-    def get(self, key: Hashable) -> Traces | None:
-        """What was found in a piece, None if it is not known."""
-        return self._get(key)
+    def get(self, key: Hashable) -> tuple[Any, ...] | None:
+        """What was found in a piece (its traces), None if it is not known."""
+        found = self._young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self._put(key, found)
+        return found
 
     def put(self, key: Hashable, traces: Sequence[Trace]) -> None:
         self._put(key, tuple(traces))
 
     def get_paths(self, key: Hashable) -> tuple[str, ...] | None:
         """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""
-        return self._get(key)
+        return self.get(key)
 
     def put_paths(self, key: Hashable, paths: Sequence[str]) -> None:
         self._put(key, tuple(paths))
-
-    def _get(self, key: Hashable) -> tuple[Any, ...] | None:
-        found = self._young.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
-            self._put(key, found)
-        return found
 
     def _put(self, key: Hashable, found: tuple[Any, ...]) -> None:
         if len(found) > _MOST_TRACES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.message import Message
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 Kind = Literal["json", "text", "form", "binary"]
@@ -36,9 +37,15 @@ _BINARY_TYPE = re.compile(rb"content-type:\s*(?:image|audio|video|font)/", re.IG
 _MAX_FORM_PARTS = 10_000
 
 
+@lru_cache(256)
+def bare_type(content_type: str | None) -> str:
+    """The media type without its parameters, in lower case."""
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
 def divide(body: bytes, content_type: str | None) -> list[Part]:
     """The parts of a body, in order."""
-    kind = (content_type or "").partition(";")[0].strip().lower()
+    kind = bare_type(content_type)
     start = len(BOM) if body.startswith(BOM) else 0
     if kind == "multipart/form-data" and (boundary := _boundary(content_type or "")):
         return list(_multipart(body, boundary))

@@ -6,7 +6,7 @@ All methods return the cleaned value and one note per masked place; without a fi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from hashlib import sha256
 from urllib.parse import unquote_plus
@@ -190,14 +190,14 @@ class Redactor:
 
     def _is_clean(self, text: str, looked_for: bytes = EVERYTHING) -> bool:
         """Was nothing found in it before?"""
-        return self._clean.get(self._clean_key(text, looked_for)) is not None
+        key = (self._identity, looked_for, text) if len(text) <= MAX_KEPT_CHARACTERS else self._digest(text, looked_for)
+        return self._clean.get(key) is not None
 
     def _note_clean(self, text: str, looked_for: bytes = EVERYTHING) -> None:
-        self._clean.put(self._clean_key(text, looked_for), ())
+        key = (self._identity, looked_for, text) if len(text) <= MAX_KEPT_CHARACTERS else self._digest(text, looked_for)
+        self._clean.put(key, ())
 
-    def _clean_key(self, text: str, looked_for: bytes) -> Hashable:
-        if len(text) <= MAX_KEPT_CHARACTERS:
-            return self._identity, looked_for, text
+    def _digest(self, text: str, looked_for: bytes) -> bytes:
         return sha256(b"%d:%b%b%b" % (len(self._identity), self._identity, looked_for, _utf8(text))).digest()
 
     def _find(self, data: bytes) -> list[Finding]:

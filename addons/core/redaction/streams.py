@@ -17,6 +17,7 @@ import orjson
 from addons.core.redaction.jsonstrings import JsonStrings, raw_span
 from addons.core.redaction.located import Located
 from addons.core.redaction.opaque import MIN_BLOB_BYTES, is_media
+from addons.core.redaction.parts import bare_type
 
 Find = Callable[[Sequence[bytes]], Sequence[Sequence[Located]]]
 """What stands in each of several texts."""
@@ -69,8 +70,7 @@ class _Place:
 
 def comes_in_pieces(content: bytes, content_type: str | None) -> bool:
     """Is this a body of several JSON texts (SSE, JSON lines, Gemini's array)? Streams come labelled `application/json` too."""
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    return kind in _STREAM_TYPES or content[:16].lstrip().startswith(_STREAM_STARTS)
+    return bare_type(content_type) in _STREAM_TYPES or content[:16].lstrip().startswith(_STREAM_STARTS)
 
 
 def find_across_events(content: bytes, find: Find) -> list[Located]:

@@ -8,7 +8,7 @@ refused, and looked at there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from addons.core.redaction.bodies import wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
@@ -36,7 +36,7 @@ class Sweep:
     def __init__(self, scanner: Finder) -> None:
         self._gathering = Gathering(scanner)
         self._plain: dict[int, list[bytes]] = {}
-        self._held: dict[bytes, int] = {}
+        self._held: list[tuple[frozenset[bytes], int]] = []
 
     def add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
         """A whole body. False where it must be looked at by itself."""
@@ -51,9 +51,10 @@ class Sweep:
     def add_text(self, owner: int, text: bytes) -> int | None:
         """A text that is no body. Gives the owner that it stands with: what a message says stands in its body, too, and is not looked at
         twice. None where it must be looked at by itself."""
-        holder = self._held.get(text)
-        if holder is not None and _PLAIN.match(text):
-            return holder
+        if _PLAIN.match(text):
+            for texts, holder in self._held:
+                if text in texts:
+                    return holder
         return owner if self._add_text(owner, text) else None
 
     def add_plain(self, owner: int, text: bytes) -> None:
@@ -75,7 +76,7 @@ class Sweep:
         start, end, kind = parts[0]
         if not self._gathering.add(owner, kind, content[start:end]):
             return False
-        self._held |= dict.fromkeys(self._gathering.texts_of(owner), owner)
+        self._held += [(frozenset(texts), owner) for texts in self._gathering.texts_of(owner)]
         return True
 
     def _add_events(self, owner: int, content: bytes) -> bool:
@@ -90,13 +91,10 @@ class Sweep:
         self._plain.setdefault(owner, []).extend(others)
         return self._add_joined(owner, joined_of_events(payloads))
 
-    def _add_joined(self, owner: int, texts: Iterable[bytes]) -> bool:
+    def _add_joined(self, owner: int, texts: Collection[bytes]) -> bool:
         """What strings of several events say together."""
-        for text in texts:
-            if text and not self._add_text(owner, text):
-                return False
-            self._held[text] = owner
-        return True
+        self._held.append((frozenset(texts), owner))
+        return all([self._add_text(owner, text) for text in texts if text])
 
     def _add_text(self, owner: int, text: bytes) -> bool:
         if _PLAIN.match(text):

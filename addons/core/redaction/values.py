@@ -20,6 +20,9 @@ _BEFORE, _AFTER = 48, 208
 _BETWEEN_REACH = 140
 """How far after a name it may be seen that no value comes."""
 
+_NO_VALUE = b'"\n\0'
+"""Behind a name that its text ends with (`pieces.APART`): the key of a number, mostly, as in each answer's `prompt_tokens`."""
+
 _MAX_KNOWN = 4000
 
 _CREDENTIAL_WORD = re.compile(
@@ -53,7 +56,11 @@ class Values:
         known: dict[bytes, _Judged] = {}
         at, count = 0, len(hits)
         while at < count:
-            first = hits[at][1]
+            _, first, last = hits[at]
+            end = name_end(data, last)
+            if data.startswith(_NO_VALUE, end):
+                at = _first_from(hits, at + 1, end)
+                continue
             around = data[first - _BEFORE : first + _AFTER] if first >= _BEFORE else b""
             judged = known.get(around)
             if judged is None:
