@@ -80,7 +80,7 @@ def _feed(body: CapturedBody, reader: AnswerReader) -> bytes:
     """One feed per chunk, also where a chunk decodes to nothing yet: the reader counts them."""
     kept = body.content if _gap(body) else body.content + body.tail
     if not names(_encoding(body)):
-        for chunk in _chunks(body, kept):
+        for chunk in _until_content(_chunks(body, kept), kept, reader):
             reader.feed(chunk)
         return kept
     opened = decoder(_encoding(body))
@@ -105,6 +105,18 @@ def _chunks(body: CapturedBody, kept: bytes) -> Iterator[bytes]:
         start += length
     if start < len(kept):
         yield kept[start:]
+
+
+def _until_content(chunks: Iterator[bytes], kept: bytes, reader: AnswerReader) -> Iterator[bytes]:
+    """The chunks, and when it is known in which of them the content began, the rest as one: it reads the same, and faster."""
+    at = 0
+    for chunk in chunks:
+        yield chunk
+        at += len(chunk)
+        if reader.has_begun:
+            break
+    if at < len(kept):
+        yield kept[at:]
 
 
 def _gap(body: CapturedBody) -> bool:

@@ -84,7 +84,7 @@ class LineDecoder:
         return None if overlong else line
 
 
-_PLAIN_EVENT = re.compile(rb"(?:event: ([^\r\n]*+)\n)?data: ([^\r\n]*+)\n\n")
+_BLANK = b"\n\n"
 
 
 class SSEDecoder:
@@ -101,23 +101,30 @@ class SSEDecoder:
         self._overlong = False
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        if (plain := self._plain_event(chunk)) is not None:
-            return [plain]
+        if chunk.endswith(_BLANK) and self._is_idle and b"\r" not in chunk and len(chunk) <= self._max:
+            return self._whole_events(chunk)
         events: list[ServerSentEvent] = []
         for line in self._lines.feed(chunk):
             self._take(line, events)
         return events
 
-    def _plain_event(self, chunk: bytes) -> ServerSentEvent | None:
-        """What a chunk is that is one event of one line of data, as servers mostly send them, where nothing was begun before it."""
-        if self._data or self._name or self._overlong or self._lines.has_begun or len(chunk) > self._max:
-            return None
-        event = _PLAIN_EVENT.fullmatch(chunk)
-        if event is None:
-            return None
-        self._first = False
-        name, data = event.groups(b"")
-        return ServerSentEvent(name.decode("utf-8", "replace"), data)
+    @property
+    def _is_idle(self) -> bool:
+        """Is nothing begun?"""
+        return not (self._data or self._name or self._overlong or self._lines.has_begun)
+
+    def _whole_events(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Those of a chunk that neither begins nor ends within one, as they mostly come: an event with one line of data is told at once."""
+        events: list[ServerSentEvent] = []
+        for block in chunk[: -len(_BLANK)].split(_BLANK):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                self._first = False
+                events.append(ServerSentEvent("", block[6:]))
+                continue
+            for line in block.split(b"\n"):
+                self._take(line, events)
+            self._dispatch(events)
+        return events
 
     def flush(self) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []

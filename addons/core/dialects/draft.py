@@ -86,7 +86,7 @@ class AnswerDraft:
 
     def take(self, name: str, data: bytes) -> None:
         """One event as it came: its SSE name ("" without one) and its bytes."""
-        value = parse(data)
+        value = None if data == DONE else parse(data)
         if isinstance(value, dict):
             self.on_event(name, value)
         elif data.strip() == DONE:

@@ -94,13 +94,17 @@ class ChatAnswer(AnswerDraft):
             self.on_model(value)
         if found := usage_in(value):
             self.usage = better(self.usage, usage_of(found))
-        for choice in objects(value, "choices"):
-            self._on_choice(choice)
+        choices = value.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                self._on_choice(choice)
 
     def _on_choice(self, choice: dict[str, Any]) -> None:
-        index = count(choice, "index") or 0
+        index = count(choice.get("index")) or 0
         self._open.add(index)
-        delta = obj(choice, "delta")
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = {}
         if delta and not self._whole:
             self._on_delta(self.message(index), delta)
         elif (

@@ -140,4 +140,7 @@ def usage_in(value: dict[str, Any]) -> dict[str, Any]:
     found = value.get("usage")
     if isinstance(found, dict) and found:
         return found
-    return (obj(value, "x_groq", "usage") if "x_groq" in value else {}) or obj(value, "choices", 0, "usage")
+    if "x_groq" in value and (found := obj(value, "x_groq", "usage")):
+        return found
+    choices = value.get("choices")
+    return obj(choices[0], "usage") if isinstance(choices, list) and choices else {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from addons.core.call import AnswerReading
-from addons.core.decoders import BOM, JSONArrayDecoder, NDJSONDecoder, ServerSentEvent, SSEDecoder
+from addons.core.decoders import BOM, JSONArrayDecoder, NDJSONDecoder, SSEDecoder
 from addons.core.dialects.draft import AnswerDraft
 from addons.core.dialects.errors import FIRST_ERROR_STATUS, status_error
 from addons.core.eventstream import EventStreamDecoder
@@ -31,17 +31,15 @@ class _Events:
         self._decoder = SSEDecoder()
 
     def feed(self, chunk: bytes, draft: AnswerDraft) -> None:
-        self._take(self._decoder.feed(chunk), draft)
+        for name, data in self._decoder.feed(chunk):
+            if data:
+                draft.take(name, data)
 
     def resume(self) -> None:
         self._decoder.resync()
 
     def finish(self, draft: AnswerDraft, status: int | None) -> None:
-        self._take(self._decoder.flush(), draft)
-
-    @staticmethod
-    def _take(events: list[ServerSentEvent], draft: AnswerDraft) -> None:
-        for name, data in events:
+        for name, data in self._decoder.flush():
             if data:
                 draft.take(name, data)
 
@@ -205,6 +203,11 @@ class AnswerReader:
         if self._first_content is None and self._draft.has_content:
             self._first_content = max(self._fed, 0)
         return self._draft.reading(self._first_content)
+
+    @property
+    def has_begun(self) -> bool:
+        """Is it known which of the chunks fed so far held the first content?"""
+        return self._first_content is not None
 
     @property
     def has_content(self) -> bool:

@@ -84,13 +84,55 @@ def find_across_events(content: bytes, find: Find) -> list[Located]:
 
 
 def joined_texts(content: bytes) -> list[bytes]:
-    """The texts that `find_across_events` has looked through."""
-    return [text for _, text in _lanes(payload for _, payload in _events(content))]
+    """The texts that `find_across_events` has looked through, in any order."""
+    return joined_of_events(payload for _, payload in _events(content))
 
 
 def joined_of_events(payloads: Iterable[bytes]) -> list[bytes]:
-    """The same, of the JSON of each event."""
-    return [text for _, text in _lanes(payloads)]
+    """The same, of the JSON of each event. Every stream is read so, and hardly any for more than that."""
+    joining = _Joining()
+    for payload in payloads:
+        joining.add(_parsed(payload), joining.root)
+    return [_encoded("".join(texts)) for texts in joining.lanes if not _is_media(texts)]
+
+
+class _Joining:
+    """What stands at each place, as `_sort_in` has it, but not where it came from. Objects come in few forms, by their keys, so that of
+    each form it is told once which of them lead to a place."""
+
+    def __init__(self) -> None:
+        self.lanes: list[list[str]] = []
+        self.root: dict[Any, Any] = {}  # step → the same below it; None → the strings right there
+        self._forms: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+
+    def add(self, value: Any, place: dict[Any, Any]) -> None:
+        """The strings of a value that stands at a place."""
+        kind = type(value)
+        if kind is dict:
+            self._add_object(value, place)
+        elif kind is list:
+            for child in value:
+                self.add(child, place)
+        elif kind is str:
+            texts = place.get(None)
+            if texts is None:
+                texts = place[None] = []
+                self.lanes.append(texts)
+            texts.append(value)
+
+    def _add_object(self, value: dict[str, Any], place: dict[Any, Any]) -> None:
+        keys = tuple(value)
+        form = self._forms.get(keys)
+        if form is None:
+            form = self._forms[keys] = [name for name in _MARKS if name in value], [key for key in keys if key not in _OPAQUE]
+        marks, leading = form
+        for name in marks:
+            if isinstance(mark := value[name], (int, str)):
+                place = place.setdefault(mark, {})
+        for key in leading:
+            child = value[key]
+            if child is not None and type(child) is not int:
+                self.add(child, place.setdefault(key, {}))
 
 
 def _lanes(payloads: Iterable[bytes]) -> list[tuple[list[_Leaf], bytes]]:
@@ -102,7 +144,8 @@ def _lanes(payloads: Iterable[bytes]) -> list[tuple[list[_Leaf], bytes]]:
             _sort_in(value, root, number, 0)
         elif type(value) is list:
             _sort_list(value, root, number, 0)
-    return [(leaves, _encoded("".join([leaf[2] for leaf in leaves]))) for leaves in root.all_leaves() if not _is_media(leaves)]
+    lanes = [(leaves, [text for _, _, text in leaves]) for leaves in root.all_leaves()]
+    return [(leaves, _encoded("".join(texts))) for leaves, texts in lanes if not _is_media(texts)]
 
 
 def _encoded(text: str) -> bytes:
@@ -143,10 +186,9 @@ def _sort_in(value: dict[str, Any], place: _Place | None, event: int, count: int
             if place is not None and key not in _OPAQUE:
                 place.below(key).leaves.append((event, count, child))
             count += 1
-        elif kind is dict:
-            count = _sort_in(child, None if place is None or key in _OPAQUE else place.below(key), event, count)
-        elif kind is list and child:
-            count = _sort_list(child, None if place is None or key in _OPAQUE else place.below(key), event, count)
+        elif (kind is dict or kind is list) and child:
+            below = None if place is None or key in _OPAQUE else place.below(key)
+            count = (_sort_in if kind is dict else _sort_list)(child, below, event, count)
     return count
 
 
@@ -188,9 +230,9 @@ class _Written:
         return base + first, base + last
 
 
-def _is_media(leaves: Sequence[_Leaf]) -> bool:
+def _is_media(texts: Iterable[str]) -> bool:
     """Audio or an image, in pieces."""
-    return any([len(text) >= MIN_BLOB_BYTES and is_media(None, _encoded(text)) for _, _, text in leaves])
+    return any([len(text) >= MIN_BLOB_BYTES and is_media(None, _encoded(text)) for text in texts])
 
 
 def _in_leaves(leaves: Sequence[_Leaf], findings: Sequence[Located], written: _Written) -> Iterator[Located]:

@@ -8,7 +8,7 @@ refused, and looked at there.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 
 from addons.core.redaction.bodies import wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
@@ -44,9 +44,12 @@ class Sweep:
             return False
         if not comes_in_pieces(content, content_type):
             return self._add_whole(owner, content, content_type)
-        if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
-            return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
-        return self._add_events(owner, content)
+        try:
+            if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
+                return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
+            return self._add_events(owner, content)
+        except RecursionError:  # nested as deep as nothing is in good faith
+            return False
 
     def add_text(self, owner: int, text: bytes) -> int | None:
         """A text that is no body. Gives the owner that it stands with: what a message says stands in its body, too, and is not looked at
@@ -85,8 +88,7 @@ class Sweep:
         payloads, others = _read_events(content)
         if b"\r" in content or any(map(_STRANGE.search, others)):
             return False
-        texts = dict.fromkeys(text for payload in payloads for text in _cut(payload))
-        if texts and not self._gathering.add(owner, "json", *texts):
+        if payloads and not self._gathering.add(owner, "json", *_cut(payloads)):
             return False
         self._plain.setdefault(owner, []).extend(others)
         return self._add_joined(owner, joined_of_events(payloads))
@@ -123,11 +125,14 @@ def _read_events(content: bytes) -> tuple[list[bytes], dict[bytes, None]]:
     return payloads, others
 
 
-def _cut(payload: bytes) -> Iterator[bytes]:
-    """Before its last object, as bodies are cut (`segments.py`): what is before is mostly the same for all events, and looked at once."""
-    at = payload.rfind(_OBJECT_START)
-    if at > 0 and payload[at + 2 : at + 3].isalnum():
-        yield payload[:at]
-        yield payload[at:]
-    else:
-        yield payload
+def _cut(payloads: Iterable[bytes]) -> dict[bytes, None]:
+    """Each cut before its last object, as bodies are (`segments.py`): what is before is mostly the same for all, and looked at once."""
+    texts: dict[bytes, None] = {}
+    for payload in payloads:
+        at = payload.rfind(_OBJECT_START)
+        if at > 0 and payload[at + 2 : at + 3].isalnum():
+            texts[payload[:at]] = None
+            texts[payload[at:]] = None
+        else:
+            texts[payload] = None
+    return texts
