@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from addons.core.addressing import product_of
 from addons.core.call import (
@@ -54,6 +54,14 @@ END_IS_MANDATORY = frozenset({"anthropic.messages", "openai.responses", "bedrock
 end with `[DONE]` or nothing at all, which compatible servers leave out."""
 
 
+class _Content(NamedTuple):
+    """A body as it is kept: content-decoded, and what it is read as."""
+
+    body: CapturedBody
+    content: bytes
+    content_type: str | None
+
+
 class Digest:
     """Parses, prices and masks. `max_body` is in bytes; without `keep_bodies` no body, message or excerpt is kept; without an
     `estimator` usage that was not reported stays unknown."""
@@ -87,9 +95,10 @@ class Digest:
         reading = self._polls.once(record, answer.reading)
         if reading is not answer.reading:
             answer = replace(answer, reading=reading)
-        self._look_ahead(record, sent, request, answer, cleaner)
+        contents = (_content(record, record.request, sent), _content(record, record.response, answer.content))
+        self._look_ahead(record, contents, request, answer, cleaner)
         row = self._row(record, sent, request, answer, cleaner)
-        kept = self._kept(record, sent, request, answer, cleaner) if self._keep_bodies else {}
+        kept = self._kept(record, contents, request, answer, cleaner) if self._keep_bodies else {}
         if kept:
             asked, answers = kept["messages"][: len(request.messages)], kept["messages"][len(request.messages) :]
             row |= {"prompt": _excerpt(_last_of_user(asked)), "response": _excerpt(answers)}
@@ -97,13 +106,14 @@ class Digest:
         timings = deltas_ms(record.response, answer)
         return StoredCall(row, _attempts(record, row, answer), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
-    def _look_ahead(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> None:
+    def _look_ahead(
+        self, record: CallRecord, contents: Sequence[_Content], request: RequestReading, answer: Answer, cleaner: Cleaner
+    ) -> None:
         texts = _texts(record, request, answer)
         if not self._keep_bodies:
             cleaner.look_ahead(texts, (), ())
             return
-        pairs = ((record.request, sent), (record.response, answer.content))
-        whole = [(content, _kept_type(record, body)) for body, content in pairs if content and not body.truncated]
+        whole = [(content, kind) for body, content, kind in contents if content and not body.truncated]
         headers = (record.request.headers, record.response.headers)
         cleaner.look_ahead(texts, headers, (*request.messages, *answer.reading.messages), whole)
 
@@ -174,33 +184,35 @@ class Digest:
             "cost_source": None if cost is None else source,
         }
 
-    def _kept(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, Any]:
+    def _kept(
+        self, record: CallRecord, contents: Sequence[_Content], request: RequestReading, answer: Answer, cleaner: Cleaner
+    ) -> dict[str, Any]:
         """The fields of StoredCall that hold content, masked: bodies, messages, answers."""
-        bodies = [self._body("request", record.request, sent, cleaner, _kept_type(record, record.request))]
+        bodies = [self._body("request", contents[0], cleaner)]
         if record.status is not None or record.response.headers or record.response.size:
-            bodies.append(self._body("response", record.response, answer.content, cleaner, _kept_type(record, record.response)))
+            bodies.append(self._body("response", contents[1], cleaner))
         asked = cleaner.messages(request.messages, "request.messages", "request.body")
         answers = cleaner.messages(answer.reading.messages, "response.messages", "response.body")
         return {"bodies": tuple(bodies), "messages": (*asked, *answers), "answers": len(answers)}
 
-    def _body(
-        self, kind: Literal["request", "response"], body: CapturedBody, content: bytes, cleaner: Cleaner, content_type: str | None
-    ) -> StoredBody:
-        clean = cleaner.body(content, content_type, f"{kind}.body", body.truncated)
+    def _body(self, which: Literal["request", "response"], content: _Content, cleaner: Cleaner) -> StoredBody:
+        body, decoded_content, content_type = content
+        clean = cleaner.body(decoded_content, content_type, f"{which}.body", body.truncated)
         return StoredBody(
-            kind=kind,
-            headers=cleaner.headers(body.headers, f"{kind}.header"),
+            kind=which,
+            headers=cleaner.headers(body.headers, f"{which}.header"),
             content=clean[: self._max_body],
             encoding=header(body.headers, "content-encoding"),
             size=body.size,
             truncated=body.truncated or len(clean) > self._max_body,
-            redacted=clean != content,
+            redacted=clean != decoded_content,
         )
 
 
-def _kept_type(record: CallRecord, body: CapturedBody) -> str | None:
-    """What a body is read as; a WebSocket's messages as lines, since a secret may be cut over several."""
-    return JSON_LINES if record.status == SWITCHING_PROTOCOLS else header(body.headers, "content-type")
+def _content(record: CallRecord, body: CapturedBody, content: bytes) -> _Content:
+    """A WebSocket's messages are read as lines, since a secret may be cut over several."""
+    kind = JSON_LINES if record.status == SWITCHING_PROTOCOLS else header(body.headers, "content-type")
+    return _Content(body, content, kind)
 
 
 def _texts(record: CallRecord, request: RequestReading, answer: Answer) -> list[str | None]:

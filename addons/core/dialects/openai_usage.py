@@ -54,6 +54,8 @@ AUDIO_OUT: Paths = (
 AUDIO_CACHED: Paths = (("input_token_details", "cached_tokens_details", "audio_tokens"),)
 XAI_TICKS_PER_USD = 1e10  # docs.x.ai, "cost_in_usd_ticks"
 
+_COSTS = {"cost", "cost_in_usd_ticks"}
+
 _FORMS: dict[str, Paths] = {
     "input": INPUT,
     "output": OUTPUT,
@@ -98,6 +100,8 @@ def usage_of(found: dict[str, Any]) -> Usage:
 
 def cost_of(found: dict[str, Any]) -> float | None:
     """The provider's own figure in USD: a number (OpenRouter, Vercel), an object (Perplexity) or xAI's ticks."""
+    if not found.keys() & _COSTS:
+        return None
     cost = number(found, "cost")
     if cost is None:
         cost = number(found, "cost", "total_cost")

@@ -3,6 +3,7 @@ streams come labelled `application/json`, and JSON errors labelled `text/event-s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 from addons.core.call import AnswerReading
@@ -168,6 +169,11 @@ class _Whole:
             draft.error_type, draft.error = status_error(value, head)
 
 
+@lru_cache(256)
+def _is_lines(content_type: str) -> bool:
+    return any(kind in content_type for kind in LINE_TYPES)
+
+
 class AnswerReader:
     """Reads one answer: `feed` once per chunk taken from the wire (content-decoded), `resume` where bytes are missing, then `finish`.
     Never raises, whatever the bytes are."""
@@ -233,7 +239,7 @@ class AnswerReader:
         if first == b"\0":  # the length of a first frame under 16 MiB
             return _Frames()
         if first == b"{":
-            return _Lines() if self._draft.lines or any(kind in self._type for kind in LINE_TYPES) else _Whole()
+            return _Lines() if self._draft.lines or _is_lines(self._type) else _Whole()
         if first == b"[":
             return _Records(JSONArrayDecoder()) if self._draft.array and not self._failed else _Whole()
         if "event-stream" in self._type or (first in SSE_STARTS and not self._failed):

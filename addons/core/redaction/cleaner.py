@@ -45,7 +45,7 @@ class Cleaner:
         return _storable(clean)
 
     def headers(self, pairs: Headers, where: str) -> Headers:
-        clean, notes = self._redactor.headers(pairs, where)
+        clean, notes = self._redactor.headers(pairs, where, self._ahead)
         # A credential in the header made for it is what every call has: noted, it would drown what should be looked at.
         self.notes += [note for note in notes if note.rule != CREDENTIAL_HEADER]
         if all([name.isascii() and value.isascii() for name, value in clean]):
@@ -61,12 +61,19 @@ class Cleaner:
 
     def messages(self, messages: Sequence[Message], where: str, body: str) -> tuple[Message, ...]:
         """Parts masked. A rule that the notes of the same `body` tell of already is not noted again."""
+        if all(map(self._is_plainly_clean, messages)):
+            return tuple(messages)
         own = Cleaner(self._redactor)
         own._ahead = self._ahead
         clean = tuple([own._message(message, where) for message in messages])
         known = {note.rule for note in self.notes if note.where == body}
         self.notes += [note for note in own.notes if note.rule not in known]
         return clean
+
+    def _is_plainly_clean(self, message: Message) -> bool:
+        """Is it of texts alone that are known to be clean, and storable?"""
+        known = self._ahead.texts
+        return all([not part.data and part.text is not None and part.text in known and part.text.isascii() for part in message.parts])
 
     def _message(self, message: Message, where: str) -> Message:
         parts = [self._part(part, where) for part in message.parts]

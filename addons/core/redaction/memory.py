@@ -9,6 +9,7 @@ without a lock; the worst that a race does is to forget.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from itertools import count
 from typing import Any, NamedTuple
@@ -62,6 +63,10 @@ class Memory:
 
     def put(self, key: Hashable, traces: Sequence[Trace]) -> None:
         self._put(key, tuple(traces))
+
+    def missing[Key: Hashable](self, keys: AbstractSet[Key]) -> set[Key]:
+        """Those of many keys that are not known."""
+        return {key for key in keys - self._young.keys() if self.get(key) is None}
 
     def get_paths(self, key: Hashable) -> tuple[str, ...] | None:
         """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""

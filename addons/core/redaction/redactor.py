@@ -6,7 +6,8 @@ All methods return the cleaned value and one note per masked place; without a fi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from hashlib import sha256
 from urllib.parse import unquote_plus
@@ -49,10 +50,11 @@ KNOWING_KEPT = 64
 class Ahead:
     """What `Redactor.look_ahead` has found to be clean, of one call."""
 
-    __slots__ = ("_bodies", "texts")
+    __slots__ = ("_bodies", "texts", "words")
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
+        self.words: set[str] = set()  # without what is a secret by its shape
         self._bodies: list[bytes] = []
 
     def add_body(self, content: bytes) -> None:
@@ -103,15 +105,16 @@ class Redactor:
         plain = {value for pairs in headers for name, value in pairs if header_kind(name) is HeaderKind.TEXT}
         standing: list[tuple[str, int]] = []
         alone: list[str] = []
-        for text in {*texts, *plain}:
-            if not text or self._is_clean(text):
-                ahead.texts.add(text)
-            elif (owner := sweep.add_text(_TEXTS, _utf8(text))) is None:
+        ahead.texts, ahead.words = {*texts, *plain}, words
+        new_texts, new_words = self._not_clean(ahead.texts), self._not_clean(words, SHAPES)
+        ahead.texts -= new_texts
+        ahead.words -= new_words
+        for text in new_texts:
+            if (owner := sweep.add_text(_TEXTS, _utf8(text))) is None:
                 alone.append(text)
             else:
                 standing.append((text, owner))
-        words = {value for value in words if not self._is_clean(value, SHAPES)}
-        for value in words:
+        for value in new_words:
             sweep.add_plain(_WORDS, _utf8(value))
         sweep.run()
         for owner, body in swept:
@@ -124,14 +127,13 @@ class Redactor:
             ahead.texts.add(text)
             if owner == _TEXTS:  # others come again within their bodies
                 self._note_clean(text)
-        self._look_at_words(words, _WORDS in sweep.dirty)
-        self._look_at_each(alone, ahead)
-        return ahead
-
-    def _look_at_words(self, words: Collection[str], dirty: bool) -> None:
-        if not dirty or not self._known.find_shapes(APART.join([b"", *map(_utf8, words), b""])):
-            for value in words:
+        if new_words and not (_WORDS in sweep.dirty and self._known.find_shapes(APART.join([b"", *map(_utf8, new_words), b""]))):
+            ahead.words |= new_words
+            for value in new_words:
                 self._note_clean(value, SHAPES)
+        if alone:
+            self._look_at_each(alone, ahead)
+        return ahead
 
     def _look_at_each(self, texts: Sequence[str], ahead: Ahead) -> None:
         """By itself, what is not read as it stands or has something in it; still in one go."""
@@ -142,12 +144,16 @@ class Redactor:
                 ahead.texts.add(text)
                 self._note_clean(text)
 
-    def headers(self, pairs: Headers, where: str) -> tuple[Headers, Notes]:
+    def headers(self, pairs: Headers, where: str, ahead: Ahead | None = None) -> tuple[Headers, Notes]:
         """Header pairs with the same names in the same order; `where` is the prefix of the notes (`request.header`)."""
         notes: Notes = []
         kept = []
-        for name, value in pairs:
-            clean, found = self._header(name, value, where)
+        for pair in pairs:
+            name, value = pair
+            if ahead and _is_known(header_kind(name), value, ahead):
+                kept.append(pair)
+                continue
+            clean, found = self._header(name, value, f"{where}.{name.lower()}")
             kept.append((name, clean))
             notes += found
         return (tuple(kept), notes) if notes else (pairs, notes)
@@ -193,6 +199,13 @@ class Redactor:
         key = (self._identity, looked_for, text) if len(text) <= MAX_KEPT_CHARACTERS else self._digest(text, looked_for)
         return self._clean.get(key) is not None
 
+    def _not_clean(self, texts: AbstractSet[str], looked_for: bytes = EVERYTHING) -> set[str]:
+        """Those of many of which it is not known, or not any more."""
+        identity = self._identity
+        missing = self._clean.missing({(identity, looked_for, text) for text in texts if len(text) <= MAX_KEPT_CHARACTERS})
+        long = {text for text in texts if len(text) > MAX_KEPT_CHARACTERS and not self._is_clean(text, looked_for)}
+        return {text for _, _, text in missing} | long
+
     def _note_clean(self, text: str, looked_for: bytes = EVERYTHING) -> None:
         key = (self._identity, looked_for, text) if len(text) <= MAX_KEPT_CHARACTERS else self._digest(text, looked_for)
         self._clean.put(key, ())
@@ -205,13 +218,10 @@ class Redactor:
 
     def _header(self, name: str, value: str, where: str) -> tuple[str, Notes]:
         kind = header_kind(name)
-        if kind is HeaderKind.PROTOCOL and self._is_clean(value, SHAPES):
-            return value, []
-        where = f"{where}.{name.lower()}"
         if kind is HeaderKind.PROTOCOL:
-            return self._shapes_only(value, where)
+            return (value, []) if self._is_clean(value, SHAPES) else self._shapes_only(value, where)
         if kind is HeaderKind.TEXT:
-            return self.url(value, where) if "?" in value and "://" in value else self.text(value, where)
+            return self.url(value, where) if _is_url(value) else self.text(value, where)
         if kind is HeaderKind.COOKIE:
             clean = ";".join(_cookie(pair, name) for pair in value.split(";"))
         else:
@@ -250,6 +260,17 @@ class Redactor:
         name, equals, _ = part.partition("=")
         clean = name + equals + MASK.decode() if equals else MASK.decode()
         return (clean, [_note(f.rule, where) for f in findings]) if findings else (part, [])
+
+
+def _is_url(value: str) -> bool:
+    return "?" in value and "://" in value
+
+
+def _is_known(kind: HeaderKind, value: str, ahead: Ahead) -> bool:
+    """Is this header's value known to be clean?"""
+    if kind is HeaderKind.PROTOCOL:
+        return value in ahead.words
+    return kind is HeaderKind.TEXT and value in ahead.texts and not _is_url(value)
 
 
 def _utf8(text: str) -> bytes:
