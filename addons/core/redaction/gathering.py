@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from addons.core.redaction.findings import Finding, merge
@@ -70,9 +70,9 @@ class Gathering:
         self._named.append(piece)
         self._pieces += [self._owned(owner, piece), self._owned(owner, TextPiece([text]))]
 
-    def texts_of(self, owner: int) -> Iterator[Sequence[bytes]]:
+    def texts_of(self, owner: int) -> list[Sequence[bytes]]:
         """The texts of an owner as they will be looked at, of each piece."""
-        return (piece.texts for piece in self._pieces if self._owners[id(piece)] == owner)
+        return [piece.texts for piece in self._pieces if self._owners[id(piece)] == owner]
 
     def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
         """Owner → what was found in its segment, in order and without overlap."""

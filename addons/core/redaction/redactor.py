@@ -100,7 +100,8 @@ class Redactor:
         """Look through all that one call has to be cleaned in one go, which takes a fraction of the time that each by itself would. What
         is without a finding has no more to be done for it. `bodies` are whole, with their content types."""
         ahead, sweep = Ahead(), Sweep(self._known)
-        swept = [(owner, body) for owner, (body, kind) in enumerate(bodies, _FIRST_BODY) if sweep.add_body(owner, body, kind)]
+        swept = dict(enumerate(bodies, _FIRST_BODY))
+        sweep.add_bodies(swept)
         words = {value for pairs in headers for name, value in pairs if header_kind(name) is HeaderKind.PROTOCOL}
         plain = {value for pairs in headers for name, value in pairs if header_kind(name) is HeaderKind.TEXT}
         standing: list[tuple[str, int]] = []
@@ -117,7 +118,7 @@ class Redactor:
         for value in new_words:
             sweep.add_plain(_WORDS, _utf8(value))
         sweep.run()
-        for owner, body in swept:
+        for owner, (body, _) in swept.items():
             if owner not in sweep.dirty:
                 ahead.add_body(body)
         for text, owner in standing:

@@ -8,7 +8,8 @@ refused, and looked at there.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 
 from addons.core.redaction.bodies import wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
@@ -29,27 +30,33 @@ _STRANGE = re.compile(rb"[{\[]|^data", re.MULTILINE)
 
 _OBJECT_START = b'{"'
 
+_BODIES = -1
+"""The owner of what is JSON in all bodies."""
+
 
 class Sweep:
-    """`owner`: a number that the caller gives to what is put in. `dirty` tells those in which there is something."""
+    """`owner`: a number from 0 on that the caller gives. First the bodies, then texts, then `run`: `dirty` has the owners
+    in which something is, or that must be looked at by themselves; `unsure` also those with something that is left alone in a body."""
 
     def __init__(self, scanner: Finder) -> None:
+        self.dirty: set[int] = set()
+        self.unsure: set[int] = set()
         self._gathering = Gathering(scanner)
         self._plain: dict[int, list[bytes]] = {}
+        self._json: dict[int, Collection[bytes]] = {}
         self._held: list[tuple[frozenset[bytes], int]] = []
 
-    def add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
-        """A whole body. False where it must be looked at by itself."""
-        if len(content) > MAX_SWEPT_BYTES or wide_codec(content):
-            return False
-        if not comes_in_pieces(content, content_type):
-            return self._add_whole(owner, content, content_type)
-        try:
-            if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
-                return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
-            return self._add_events(owner, content)
-        except RecursionError:  # nested as deep as nothing is in good faith
-            return False
+    def add_bodies(self, bodies: Mapping[int, tuple[bytes, str | None]]) -> None:
+        """Whole bodies, with their content types."""
+        self.dirty |= {owner for owner, (content, content_type) in bodies.items() if not self._add_body(owner, content, content_type)}
+        if len(self._json) > 1 and self._gathering.add(_BODIES, "json", *chain.from_iterable(self._json.values())):
+            self._hold(_BODIES)  # as one, which costs less than two
+            return
+        for owner, texts in self._json.items():
+            if self._gathering.add(owner, "json", *texts):
+                self._hold(owner)
+            else:
+                self.dirty.add(owner)
 
     def add_text(self, owner: int, text: bytes) -> int | None:
         """A text that is no body. Gives the owner that it stands with: what a message says stands in its body, too, and is not looked at
@@ -69,18 +76,33 @@ class Sweep:
         gathering = self._gathering
         for owner, texts in self._plain.items():
             gathering.add(owner, "text", *texts)
-        self.dirty = {owner for owner, traces in gathering.traces(cut=False).items() if traces}
+        self.dirty |= {owner for owner, traces in gathering.traces(cut=False).items() if traces}
+        if _BODIES in self.dirty:
+            self.dirty |= self._json.keys()
         self.unsure = self.dirty | gathering.passed_over
+
+    def _add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
+        if len(content) > MAX_SWEPT_BYTES or wide_codec(content):
+            return False
+        if not comes_in_pieces(content, content_type):
+            return self._add_whole(owner, content, content_type)
+        try:
+            if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
+                return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
+            return self._add_events(owner, content)
+        except RecursionError:  # nested as deep as nothing is in good faith
+            return False
 
     def _add_whole(self, owner: int, content: bytes, content_type: str | None) -> bool:
         parts = divide(content, content_type)
         if len(parts) != 1:
             return False
         start, end, kind = parts[0]
-        if not self._gathering.add(owner, kind, content[start:end]):
-            return False
-        self._held += [(frozenset(texts), owner) for texts in self._gathering.texts_of(owner)]
-        return True
+        text = content[start:end]
+        if kind == "json":
+            self._json[owner] = (text,)
+            return True
+        return self._gathering.add(owner, kind, text)
 
     def _add_events(self, owner: int, content: bytes) -> bool:
         """Server-sent events as everybody writes them: one line of data each, which is the last of its lines."""
@@ -88,8 +110,8 @@ class Sweep:
         payloads, others = _read_events(content)
         if b"\r" in content or any(map(_STRANGE.search, others)):
             return False
-        if payloads and not self._gathering.add(owner, "json", *_cut(payloads)):
-            return False
+        if payloads:
+            self._json[owner] = _cut(payloads)
         self._plain.setdefault(owner, []).extend(others)
         return self._add_joined(owner, joined_of_events(payloads))
 
@@ -103,6 +125,9 @@ class Sweep:
             self.add_plain(owner, text)
             return True
         return _OBJECT.match(text) is not None and self._gathering.add(owner, "json", text)
+
+    def _hold(self, owner: int) -> None:
+        self._held += [(frozenset(texts), owner) for texts in self._gathering.texts_of(owner)]
 
 
 def _read_events(content: bytes) -> tuple[list[bytes], dict[bytes, None]]:
