@@ -7,7 +7,8 @@ from operator import is_
 from typing import Any
 
 from addons.core.call import Headers, Message, Part, RedactionNote
-from addons.core.redaction.redactor import CREDENTIAL_HEADER, Ahead, Redactor
+from addons.core.redaction.ahead import Ahead
+from addons.core.redaction.redactor import CREDENTIAL_HEADER, Redactor
 
 
 class Cleaner:

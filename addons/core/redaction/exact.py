@@ -40,6 +40,10 @@ class ExactStrings:
     def __repr__(self) -> str:
         return f"ExactStrings(<{len(self._forms)} forms>)"
 
+    def __bool__(self) -> bool:
+        """Is there anything to be found?"""
+        return bool(self._forms)
+
     def find(self, data: bytes, cut: bool = False) -> Iterator[Finding]:
         """Where the values stand in `data`; with `cut` also a value's beginning at the very end."""
         if self._keywords:

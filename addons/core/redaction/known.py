@@ -42,12 +42,12 @@ class Known:
 
     def __init__(self, exact: Iterable[str], scanner: TextScanner | None = None) -> None:
         self._scanner = scanner or _Builtin()
-        self._exact: tuple[ExactStrings, ...] = (ExactStrings(exact),)
+        self._exact: tuple[ExactStrings, ...] = tuple(filter(None, (ExactStrings(exact),)))
 
     def knowing(self, exact: Iterable[str]) -> Known:
         """The same with further exact values."""
         knowing = copy(self)
-        knowing._exact = (*self._exact, ExactStrings(exact))
+        knowing._exact = tuple(filter(None, (*self._exact, ExactStrings(exact))))
         return knowing
 
     def find(self, data: bytes, cut: bool = False) -> list[Finding]:

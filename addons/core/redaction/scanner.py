@@ -58,13 +58,13 @@ class Scanner:
         self._everywhere = [rule for rule in compiled if not rule.words]
         self._keywords = Keywords(words, native=native)
         self._count = len(compiled)
-        self._exact: tuple[ExactStrings, ...] = (ExactStrings(exact, native=native),)
+        self._exact: tuple[ExactStrings, ...] = tuple(filter(None, (ExactStrings(exact, native=native),)))
         self._native = native
 
     def knowing(self, exact: Iterable[str]) -> Scanner:
         """The same with further exact values, for one call: credentials that the client itself sent. Costs next to nothing."""
         knowing = copy(self)
-        knowing._exact = (*self._exact, ExactStrings(exact, native=self._native))
+        knowing._exact = tuple(filter(None, (*self._exact, ExactStrings(exact, native=self._native))))
         return knowing
 
     def find(self, data: bytes, cut: bool = False) -> list[Finding]:

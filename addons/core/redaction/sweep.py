@@ -58,14 +58,20 @@ class Sweep:
             else:
                 self.dirty.add(owner)
 
-    def add_text(self, owner: int, text: bytes) -> int | None:
-        """A text that is no body. Gives the owner that it stands with: what a message says stands in its body, too, and is not looked at
-        twice. None where it must be looked at by itself."""
-        if _PLAIN.match(text):
+    def holder_of(self, text: bytes) -> int | None:
+        """The owner with which this text is looked at already: what a message says stands in its body, too."""
+        if self._held and _PLAIN.match(text):
             for texts, holder in self._held:
                 if text in texts:
                     return holder
-        return owner if self._add_text(owner, text) else None
+        return None
+
+    def add_text(self, owner: int, text: bytes) -> bool:
+        """A text that is no body. False where it must be looked at by itself."""
+        if _PLAIN.match(text):
+            self.add_plain(owner, text)
+            return True
+        return _OBJECT.match(text) is not None and self._gathering.add(owner, "json", text)
 
     def add_plain(self, owner: int, text: bytes) -> None:
         """A text that is read as it stands, however it begins."""
@@ -118,13 +124,7 @@ class Sweep:
     def _add_joined(self, owner: int, texts: Collection[bytes]) -> bool:
         """What strings of several events say together."""
         self._held.append((frozenset(texts), owner))
-        return all([self._add_text(owner, text) for text in texts if text])
-
-    def _add_text(self, owner: int, text: bytes) -> bool:
-        if _PLAIN.match(text):
-            self.add_plain(owner, text)
-            return True
-        return _OBJECT.match(text) is not None and self._gathering.add(owner, "json", text)
+        return all([self.add_text(owner, text) for text in texts if text])
 
     def _hold(self, owner: int) -> None:
         self._held += [(frozenset(texts), owner) for texts in self._gathering.texts_of(owner)]
