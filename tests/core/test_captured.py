@@ -8,6 +8,7 @@ import zlib
 
 from addons.core.call import CallRecord, CapturedBody
 from addons.core.captured import decoded, deltas_ms, header, read_answer, ttft_ms
+from addons.core.dialects import answer_reader
 
 SSE_HEADERS = (("Content-Type", "text/event-stream; charset=utf-8"),)
 
@@ -128,3 +129,23 @@ def test_the_messages_of_a_websocket_are_read_one_by_one() -> None:
     assert (answer.reading.usage.input_tokens, answer.reading.usage.output_tokens) == (12, 5)
     assert answer.streamed and answer.whole
     assert ttft_ms(body, answer) == 10
+
+
+def test_what_comes_after_the_first_content_is_read_as_one() -> None:
+    """And reads as chunk by chunk, however the chunks are cut, also where a body was cut or has more bytes than its chunks."""
+    content = b"".join(EVENTS)
+    for size in (1, 7, 100, len(content)):
+        chunks = [content[at : at + size] for at in range(0, len(content), size)]
+        for kept, tail in ((len(content), 0), (len(content) - 150, 60), (len(content) - 150, 150)):
+            body = captured(chunks)
+            body.content, body.tail = content[:kept], content[len(content) - tail :] if tail else b""
+            reader = answer_reader("openai.chat", "text/event-stream", 200)
+            gap = kept + tail < len(content)
+            told = body.content if gap else body.content + body.tail
+            for at in range(0, len(told), size):
+                reader.feed(told[at : at + size])
+            if gap and tail:
+                reader.resume()
+                reader.feed(body.tail)
+            answer = read_answer(record(body), streaming=True)
+            assert answer.reading == reader.finish() and answer.content == told

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, islice
 
 from addons.core.call import Message, Part
-from addons.core.conversations import Conversations, end_after, says_same
+from addons.core.conversations import Conversations, end_after, says_same, turns
 
 
 def user(text: str) -> Message:
@@ -165,3 +165,13 @@ def test_ends_are_equal_for_a_history_that_is_sent_again() -> None:
     assert len(set(ends(again))) == 4
     other = list(ends([user("hello!"), assistant("hi")]))
     assert not set(other) & set(ends(asked))
+
+
+def test_turns_are_what_messages_are_known_by() -> None:
+    """Asking and learning by them is the same as by the messages."""
+    talks, said = Conversations(10), [user("a"), assistant("b"), user("c")]
+    talks.learn_after("one", "c", turns(said), [assistant("d")])
+    assert talks.find("", "c", [*said, assistant("d"), user("e")]) == "one"
+    assert talks.find_after("c", turns([*said, assistant("d")])) == "one" and talks.find_after("c", turns(said)) is None
+    talks.learn_name("two", "c", "resp_1")
+    assert talks.find_after("c", [], "resp_1") == "two"

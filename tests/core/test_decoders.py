@@ -153,3 +153,17 @@ def test_hostile_streams_are_the_same_however_they_are_cut(
     whole = run(kind(max_event_bytes=bound), [body])
     assert run(kind(max_event_bytes=bound), pieces) == whole
     assert run(kind(max_event_bytes=bound), single) == whole
+
+
+@given(
+    st.lists(
+        st.sampled_from(["data: a", "data:b", "data: {\n}", "event: e\ndata: c", "event: x", ": p", "", "\n", "data", "\ufeffdata: d"]),
+        max_size=6,
+    )
+)
+def test_sse_of_whole_events_at_once(blocks: list[str]) -> None:
+    """Chunks that end with an event are read as what is cut within one."""
+    body = "".join(f"{block}\n\n" for block in blocks).encode()
+    whole, single = SSEDecoder(), SSEDecoder()
+    assert run(whole, [body]) == run(single, [body[at : at + 1] for at in range(len(body))])
+    assert run(SSEDecoder(), [f"{block}\n\n".encode() for block in blocks]) == run(SSEDecoder(), [body])

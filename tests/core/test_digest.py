@@ -6,16 +6,21 @@ import gzip
 import json
 import random
 import string
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 import pytest
 
 from addons.core.call import AttemptRecord, CallRecord, CapturedBody, Headers, StoredCall
 from addons.core.conversations import Conversations
-from addons.core.digest import Digest
+from addons.core.digest import Digest, _copied
 from addons.core.polls import Polls
 from addons.core.pricing import Prices
 from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.ruleset import Rule
+from addons.rulefiles import read_rules
+from tests.core.redaction.made import planted
 
 JSON: Headers = (("content-type", "application/json"),)
 SSE: Headers = (("content-type", "text/event-stream"),)
@@ -427,3 +432,46 @@ def test_half_a_usage_has_no_cost() -> None:
     answer = {"model": "gpt-4o", "choices": [{"index": 0, "message": said, "finish_reason": "stop"}], "usage": {"prompt_tokens": 10}}
     row = digest()(chat(response=body(answer))).row
     assert (row["input_tokens"], row["output_tokens"], row["cost_usd"], row["cost_source"]) == (10, None, None, None)
+
+
+def planted_record(number: int, rng: random.Random, rules: Sequence[Rule]) -> CallRecord:
+    """A call with a secret somewhere, or nowhere."""
+    secret = planted(rng.choice(rules), rng)
+    plain = " ".join(rng.choices(("the", "token", "is", "key", "a1b2", "https://host/path", "password", "and", "so"), k=rng.randint(0, 60)))
+    dirty = f"{plain} {rng.choice((secret, secret, KEY, EXACT))} {plain}"
+    asked, said, where = plain, plain, rng.choice(("asked", "said", "both", "header", "path", "arguments", "error", "nowhere"))
+    asked = dirty if where in ("asked", "both") else json.dumps({"command": dirty}) if where == "arguments" else asked
+    said = dirty if where in ("said", "both") else said
+    headers = (("X-Note", dirty.replace("\n", " ")), ("Via", dirty)) if where == "header" else ()
+    fields: dict[str, Any] = {"id": str(number), "error": dirty if where == "error" else None}
+    fields |= {"path": f"/v1/x?a={dirty}&key={plain}"} if where == "path" else {}
+    if number % 2:
+        size = rng.randint(1, 40)
+        pieces = [said[at : at + size] for at in range(0, len(said), size)]
+        events = [{"id": "c", "choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+        chunks = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events] + [b"data: [DONE]\n\n"]
+        fields["response"] = body(chunks, (*SSE, *headers))
+    record = chat(asked, said, **fields)
+    record.request.headers += headers
+    return record
+
+
+def test_looking_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored is the same as where each thing is looked at by itself: rows, bodies, messages, notes."""
+    rng = random.Random(4)
+    rules = [rule for rule in read_rules(["builtin"]) if "stored" in rule.profiles]
+    records = [planted_record(number, rng, rules) for number in range(300)]
+    ahead = list(map(digest(), records))
+    assert [stored == again for stored, again in zip(ahead, map(digest(), records), strict=True)].count(False) == 0
+    monkeypatch.setattr(Digest, "_look_ahead", lambda *_: None)
+    apart = list(map(digest(), records))
+    for record, one, other in zip(records, ahead, apart, strict=True):
+        assert one == other, record
+    assert 150 < sum(bool(stored.redactions) for stored in ahead) < 290
+
+
+def test_attempts_are_copied_whole() -> None:
+    """With every field that they have, whatever it is."""
+    attempt = AttemptRecord(2, "u", "h", "m", "hint", 429, "rate_limit", 5.0, 6.0)
+    assert all(value is not None for value in astuple(attempt))
+    assert _copied(attempt) == attempt and _copied(attempt) is not attempt

@@ -86,6 +86,7 @@ class Sweep:
         if _BODIES in self.dirty:
             self.dirty |= self._json.keys()
         self.unsure = self.dirty | gathering.passed_over
+        self.dirty.discard(_BODIES)
 
     def _add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
         if len(content) > MAX_SWEPT_BYTES or wide_codec(content):

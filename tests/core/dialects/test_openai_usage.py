@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons.core.call import Usage
-from addons.core.dialects.openai_usage import better, usage_in, usage_of
+from addons.core.dialects.openai_usage import _FORMS, _counts, better, usage_in, usage_of
+from addons.core.jsonvalues import count
 
 BASE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
@@ -64,3 +67,18 @@ def test_audio_tokens_are_told() -> None:
         {"input_tokens": 9, "output_tokens": 5, "input_token_details": {"audio_tokens": 4}, "output_token_details": {"audio_tokens": 3}}
     )
     assert (usage.input_audio_tokens, usage.output_audio_tokens) == (4, 3)
+
+
+KEYS = sorted({step for paths in _FORMS.values() for path in paths for step in path})
+VALUES = st.integers(-2, 9) | st.sampled_from([None, "7", True, 2.0, "x"])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(KEYS), VALUES | st.dictionaries(st.sampled_from(KEYS), VALUES | st.dictionaries(st.sampled_from(KEYS), VALUES))
+    )
+)
+def test_counts_are_the_largest_under_any_name(found: dict[str, Any]) -> None:
+    """As looking for each name of each kind would tell."""
+    known = {name: [value for path in paths if (value := count(found, *path)) is not None] for name, paths in _FORMS.items()}
+    assert _counts(found) == {name: max(values) for name, values in known.items() if values}

@@ -62,3 +62,13 @@ def test_threads_may_share_it() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(8)))
+
+
+def test_many_are_asked_for_at_once() -> None:
+    """Of both generations, and what is asked for stays."""
+    memory = Memory(1000)
+    memory.put(b"old", [])
+    for number in range(3):
+        memory.put(b"%d" % number, [])
+    assert memory.missing({b"old", b"2", b"x"}) == {b"x"}
+    assert b"old" in memory._young

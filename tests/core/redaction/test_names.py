@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.core.redaction.names import is_cookie_header, is_credential_header, is_credential_parameter
+from addons.core.redaction.names import header_kind, is_cookie_header, is_credential_header, is_credential_parameter
 
 CREDENTIAL_HEADERS = (
     "Authorization Proxy-Authorization x-api-key api-key X-Goog-Api-Key x-auth-token X-Amz-Security-Token Private-Token "
@@ -48,3 +48,15 @@ def test_other_parameter(name: str) -> None:
 def test_cookie_headers() -> None:
     """Both directions, in any case."""
     assert is_cookie_header("Cookie") and is_cookie_header("set-cookie") and not is_cookie_header("x-cookie")
+
+
+def test_kinds_of_headers() -> None:
+    """A cookie before a credential, a credential before words of the protocol."""
+    kinds = {
+        "Set-Cookie": "COOKIE",
+        "X-Api-Key": "CREDENTIAL",
+        "Content-Type": "PROTOCOL",
+        "X-Note": "TEXT",
+        "x-stainless-token": "CREDENTIAL",
+    }
+    assert {name: header_kind(name).name for name in kinds} == kinds

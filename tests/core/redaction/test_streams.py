@@ -11,7 +11,7 @@ import pytest
 
 from addons.core.redaction.bodies import BodyScanner
 from addons.core.redaction.redactor import Redactor
-from addons.core.redaction.streams import find_across_events
+from addons.core.redaction.streams import find_across_events, joined_texts
 from tests.core.redaction.planted import Values
 
 SECRET = "sk-" + "".join(random.Random(5).choices(string.ascii_letters + string.digits, k=38)) + "9z"
@@ -168,3 +168,18 @@ def test_audio_in_pieces_is_left_alone() -> None:
     sound = "UklGR/" * 50 + shape + "/A" * 150
     content = b"".join(b'data: {"type": "response.audio.delta", "delta": "' + sound.encode() + b'"}\n\n' for _ in range(2))
     assert Redactor().body(content, "text/event-stream", "x") == (content, [])
+
+
+def test_the_texts_are_those_that_are_looked_through() -> None:
+    """Read without where their pieces stand: marks, lists, opaque values, numbers, what is no JSON, audio."""
+    events = [
+        {"choices": [{"index": n % 2, "delta": {"content": f"c{n}", "tags": ["a", ["b", {"x": f"y{n}"}], 1, None]}}], "id": "i", "n": 1.5}
+        for n in range(5)
+    ]
+    events += [{"item_id": "m", "output_index": True, "delta": "d", "data": {"a": "b"}, "index": 1.0}, {"delta": {}, "e": [], "f": ""}]
+    events += [{"audio": "UklGR/" * 50}, {"a": "é\ud83d\ude00", "type": "t"}]
+    lines = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events] + [b"data: {x\n\n", b'data: ["q", {"r": "s"}]\n\n']
+    for content in (b"".join(lines), b"\n".join(line[6:].strip() for line in lines), json.dumps(events).encode()):
+        seen: list[bytes] = []
+        find_across_events(content, lambda texts, seen=seen: [[] for _ in texts if not seen.append(_)])  # type: ignore[misc]
+        assert sorted(seen) == sorted(joined_texts(content)) and len(seen) > 3

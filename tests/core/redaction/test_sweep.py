@@ -1,0 +1,112 @@
+"""The sweep tells what is clean: never of what the redactor would find something in."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from addons.core.redaction.known import Known
+from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.sweep import MAX_SWEPT_BYTES, Sweep
+from addons.rulefiles import read_rules
+from tests.core.redaction.made import planted
+from tests.core.redaction.test_streams import WIRES
+
+KEY = "sk-" + "".join(random.Random(5).choices("QRSTUVWXYZqrstuvwxyz23456789", k=38)) + "9z"
+JSON, SSE = "application/json", "text/event-stream"
+
+
+def dirty(content: bytes, content_type: str | None, *, exact: tuple[str, ...] = ()) -> bool:
+    sweep = Sweep(Known(exact))
+    sweep.add_bodies({0: (content, content_type)})
+    sweep.run()
+    return bool(sweep.dirty)
+
+
+def event(value: object) -> bytes:
+    return b"event: x\ndata: " + json.dumps(value).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_redactor_finds_is_dirty(seed: int) -> None:
+    """Secrets of all rules, in every wire's events cut anywhere, in whole bodies, and in JSON within JSON."""
+    rng = random.Random(seed)
+    rules = [rule for rule in read_rules(["builtin"]) if "stored" in rule.profiles]
+    found = 0
+    for rule in rng.sample(rules, 40):
+        text = f"so {planted(rule, rng)} it is"
+        size = rng.randint(1, 30)
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        bodies: list[tuple[bytes, str | None]] = [(write(pieces), kind) for kind, write in WIRES.values()]
+        bodies += [(json.dumps({"m": [text], "a": json.dumps({"x": text})}).encode(), JSON), (text.encode("utf-8", "replace"), None)]
+        for content, kind in bodies:
+            masked = Redactor().body(content, kind, "x")[1]
+            found += bool(masked)
+            assert dirty(content, kind) or not masked, (rule.id, content)
+    assert found > 100
+
+
+@pytest.mark.parametrize("kind", [JSON, SSE, None])
+def test_what_holds_nothing_is_clean(kind: str | None) -> None:
+    """Whole bodies, streams with names, ids and comments, with either end of lines."""
+    stream = b": ping\n\n" + event({"i": 1, "d": {"t": "he"}}) + b"id: 7\n" + event({"i": 1, "d": {"t": "llo"}}) + b"data: [DONE]\n\n"
+    for content in (b'{"a": "b", "n": 1234567890}', b'[{"a": "b"}]', b"plain", b"", stream, stream.replace(b"\n", b"\r\n")):
+        assert not dirty(content, kind)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe{\0}\0",
+        b'data: {"a": "b"}\rdata: {"c": "d"}\n\n',
+        b'data: {"a": "b}\n\ndata: {"c": "d"}\n\n',
+        b'data: {"a": b}\n\n',
+        b'data: one\ndata: {"a": "b"}\n\n',
+        b'event: {"a": "b"}\ndata: {"c": "d"}\n\n',
+        b'data: {"a": "{"x"}\n\n',
+        b'data: {"a": "sk-"}\n{"a": "b"}\n\n',
+        b"data: " + b'{"a":' * 900 + b"1" + b"}" * 900 + b"\n\n",
+        b'{"a": "' + b"x" * MAX_SWEPT_BYTES + b'"}',
+    ],
+)
+def test_what_is_not_quite_what_it_seems_is_left_to_the_redactor(content: bytes) -> None:
+    """Other encodings, other line ends, broken events, what is nested beyond measure, and what is long."""
+    assert dirty(content, SSE if content.startswith(b"data") else None)
+
+
+def test_both_bodies_at_once() -> None:
+    """What is JSON in both is read as one, unless one of them is none after all; the other is told as it is."""
+    for second, told in ((b'{"b": "c"}', set()), (b'{"b": c}', {1}), (b'{"b": "' + KEY.encode() + b'"}', {0, 1})):
+        sweep = Sweep(Known(()))
+        sweep.add_bodies({0: (b'{"a": "b"}', JSON), 1: (second, JSON)})
+        sweep.run()
+        assert sweep.dirty == told
+
+
+def test_a_text_stands_with_its_body() -> None:
+    """It is not looked at again, and is what its body is; also the joined text of a stream."""
+    for content, text in ((b'{"a": "hello \\u00e9"}', "hello é".encode()), (event({"t": "hel"}) + event({"t": "lo"}), b"hello")):
+        sweep = Sweep(Known(()))
+        sweep.add_bodies({5: (content, SSE if b"data" in content else JSON)})
+        assert sweep.holder_of(text) is not None and sweep.holder_of(b"other") is None and sweep.holder_of(b"{}") is None
+
+
+def test_what_is_left_alone_in_a_body_is_not_sure() -> None:
+    """A credential's shape in the field of an id stays there, but not where the same stands by itself."""
+    value = f"see+{KEY}"
+    body = json.dumps({"item_id": value}).encode()
+    assert Redactor().body(body, JSON, "x")[0] == body and Redactor().text(value, "x")[1]
+    sweep = Sweep(Known(()))
+    sweep.add_bodies({0: (body, JSON)})
+    holder = sweep.holder_of(value.encode())
+    sweep.run()
+    assert not sweep.dirty and holder in sweep.unsure
+
+
+def test_exact_values_are_found_in_media_too() -> None:
+    """Which no rule looks at."""
+    blob = "UklGR/" * 60
+    body = json.dumps({"data": blob + "my/exact/value" + blob}).encode()
+    assert not dirty(body, JSON) and dirty(body, JSON, exact=("my/exact/value",))
