@@ -120,8 +120,12 @@ def _last(digests: Iterable[bytes]) -> bytes:
 
 def _content(message: Message) -> list[bytes]:
     """What is compared of a message: its joined text, then its tool calls and results in order."""
-    text = "".join(part.text or "" for part in message.parts if part.kind in {"text", "refusal"}).strip()
-    others = [_compared(part) for part in message.parts if part.kind in {"tool_call", "tool_result", "image", "audio", "file"}]
+    parts = message.parts
+    if len(parts) == 1 and parts[0].kind == "text":  # most
+        text = (parts[0].text or "").strip()
+        return [b"text\0" + text.encode("utf-8", "surrogatepass")] if text else []
+    text = "".join([part.text or "" for part in parts if part.kind in {"text", "refusal"}]).strip()
+    others = [_compared(part) for part in parts if part.kind in {"tool_call", "tool_result", "image", "audio", "file"}]
     return [b"text\0" + text.encode("utf-8", "surrogatepass")] * bool(text) + others
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from addons.core.addressing import product_of
@@ -225,10 +226,9 @@ def _texts(record: CallRecord, request: RequestReading, answer: Answer) -> list[
 
 def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dict[str, SqlValue]:
     user_agent = cleaner.text(record.user_agent, "request.header.user-agent")
-    started = datetime.fromtimestamp(record.started_ms / 1000, UTC)
     return {
         "id": record.id,
-        "started_at": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "started_at": f"{_second(record.started_ms // 1000)}.{record.started_ms % 1000:03d}Z",
         "ts_ms": record.started_ms,
         "conversation_id": conversation_id,
         "replay_of": record.replay_of,
@@ -240,6 +240,12 @@ def _identity(record: CallRecord, conversation_id: str, cleaner: Cleaner) -> dic
         "host": record.host,
         "path": cleaner.url(record.path, "request.path"),
     }
+
+
+@lru_cache(64)
+def _second(unix_s: int) -> str:
+    """ISO 8601, without its zone: UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat().removesuffix("+00:00")
 
 
 def _ending(record: CallRecord, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:

@@ -167,27 +167,31 @@ def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
         return None
     found, info = entry
     plain: dict[tuple[int, _Shape], _Plain] = {}
+    always = None if isinstance(info.prices, list) else info.prices  # whatever the time
 
-    def exact(usage: Usage, at: datetime) -> Decimal | None:
+    def exact(usage: Usage, at_ms: int) -> Decimal | None:
         try:
-            return info.calc_price(_table_usage(usage), found, genai_request_timestamp=at).total_price
+            return info.calc_price(_table_usage(usage), found, genai_request_timestamp=_moment(at_ms)).total_price
         except (LookupError, ValueError):  # counts that contradict each other, or a unit without a price
             return None
 
     def price(usage: Usage, at_ms: int) -> float | None:
-        at = datetime.fromtimestamp(at_ms / 1000, UTC)
-        shape, cost = _shape(usage), None
-        if shape is None:
-            cost = exact(usage, at)
-        else:
-            prices = info.get_prices(at)
+        shape = _shape(usage)
+        if shape is not None:
+            prices = always or info.get_prices(_moment(at_ms))
             rates = plain.get((id(prices), shape))
             if rates is None:
-                rates = plain[id(prices), shape] = _plain(prices, usage, lambda sample: exact(sample, at))
-            cost = exact(usage, at) if rates.fixed is None else rates.cost(usage)
+                rates = plain[id(prices), shape] = _plain(prices, usage, lambda sample: exact(sample, at_ms))
+            if rates.fixed is not None:
+                return float(rates.cost(usage))
+        cost = exact(usage, at_ms)
         return None if cost is None else float(cost)
 
     return price
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 _Shape = tuple[bool, ...]

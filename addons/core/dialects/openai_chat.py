@@ -89,7 +89,8 @@ class ChatAnswer(AnswerDraft):
         self.on_event("", value)
 
     def on_event(self, name: str, value: dict[str, Any]) -> None:
-        self.on_error(value)
+        if "error" in value or "type" in value:
+            self.on_error(value)
         if self.model is None:
             self.on_model(value)
         if found := usage_in(value):

@@ -52,9 +52,9 @@ class LookAhead:
         ahead, sweep = Ahead(), Sweep(self._known)
         swept = dict(enumerate(bodies, _FIRST_BODY))
         sweep.add_bodies(swept)
-        pairs = [pair for some in headers for pair in some]
-        plain = {value for name, value in pairs if header_kind(name) is HeaderKind.TEXT}
-        words = {value for name, value in pairs if header_kind(name) is HeaderKind.PROTOCOL}
+        pairs = {(header_kind(name), value) for some in headers for name, value in some}
+        plain = {value for kind, value in pairs if kind is HeaderKind.TEXT}
+        words = {value for kind, value in pairs if kind is HeaderKind.PROTOCOL}
         waiting, alone = self._add_texts({*texts, *plain}, sweep, ahead)
         new_words = self._add_words(words, sweep, ahead)
         sweep.run()

@@ -164,7 +164,7 @@ class JsonPiece(Piece):
         raws = self.strings.raws
         if max(map(len, raws), default=0) < MIN_BLOB_BYTES:
             return []
-        long = [index for index, raw in enumerate(raws) if len(raw) >= MIN_BLOB_BYTES]
+        long = [index for index, raw in enumerate(raws) if len(raw) >= MIN_BLOB_BYTES and b" " not in raw]
         blobs = [index for index in long if is_media(self._named(index), raws[index])]
         for index in blobs:
             self.texts[index] = b""

@@ -96,31 +96,31 @@ def joined_of_events(payloads: Iterable[bytes]) -> list[bytes]:
     return [_encoded("".join(texts)) for texts in joining.lanes if not _is_media(texts)]
 
 
+_Steps = dict[Any, Any]
+"""A place as `_Joining` has it: by step (a key, the value of a mark) what is below it; under None the strings right there."""
+
+
 class _Joining:
     """What stands at each place, as `_sort_in` has it, but not where it came from. Objects come in few forms, by their keys, so that of
     each form it is told once which of them lead to a place."""
 
     def __init__(self) -> None:
         self.lanes: list[list[str]] = []
-        self.root: dict[Any, Any] = {}  # step → the same below it; None → the strings right there
+        self.root: _Steps = {}
         self._forms: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
 
-    def add(self, value: Any, place: dict[Any, Any]) -> None:
-        """The strings of a value that stands at a place."""
-        kind = type(value)
-        if kind is dict:
+    def add(self, value: Any, place: _Steps) -> None:
+        """The strings of an object or an array that stands at a place."""
+        if type(value) is dict:
             self._add_object(value, place)
-        elif kind is list:
+        elif type(value) is list:
             for child in value:
-                self.add(child, place)
-        elif kind is str:
-            texts = place.get(None)
-            if texts is None:
-                texts = place[None] = []
-                self.lanes.append(texts)
-            texts.append(value)
+                if type(child) is str:
+                    self._texts_at(place).append(child)
+                else:
+                    self.add(child, place)
 
-    def _add_object(self, value: dict[str, Any], place: dict[Any, Any]) -> None:
+    def _add_object(self, value: dict[str, Any], place: _Steps) -> None:
         keys = tuple(value)
         form = self._forms.get(keys)
         if form is None:
@@ -131,8 +131,20 @@ class _Joining:
                 place = place.setdefault(mark, {})
         for key in leading:
             child = value[key]
-            if child is not None and type(child) is not int:
+            kind = type(child)
+            if kind is str:
+                self._texts_at(place.setdefault(key, {})).append(child)
+            elif kind is dict:
+                self._add_object(child, place.setdefault(key, {}))
+            elif kind is list and child:
                 self.add(child, place.setdefault(key, {}))
+
+    def _texts_at(self, place: _Steps) -> list[str]:
+        texts: list[str] | None = place.get(None)
+        if texts is None:
+            texts = place[None] = []
+            self.lanes.append(texts)
+        return texts
 
 
 def _lanes(payloads: Iterable[bytes]) -> list[tuple[list[_Leaf], bytes]]:

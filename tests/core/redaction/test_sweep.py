@@ -67,7 +67,7 @@ def test_what_holds_nothing_is_clean(kind: str | None) -> None:
         b'event: {"a": "b"}\ndata: {"c": "d"}\n\n',
         b'data: {"a": "{"x"}\n\n',
         b'data: {"a": "sk-"}\n{"a": "b"}\n\n',
-        b"data: " + b'{"a":' * 900 + b"1" + b"}" * 900 + b"\n\n",
+        b"data: " + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"\n\n",
         b'{"a": "' + b"x" * MAX_SWEPT_BYTES + b'"}',
     ],
 )
