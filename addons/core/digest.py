@@ -37,6 +37,7 @@ from addons.core.polls import Polls
 from addons.core.pricing import Prices
 from addons.core.redaction.cleaner import Cleaner
 from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.sweep import Body
 
 EXCERPT_CHARACTERS = 300
 """Of `prompt` and `response` (DESIGN §6)."""
@@ -114,7 +115,7 @@ class Digest:
         if not self._keep_bodies:
             cleaner.look_ahead(texts, (), ())
             return
-        whole = [(content, kind) for body, content, kind in contents if content and not body.truncated]
+        whole = [Body(content, kind, body is record.request) for body, content, kind in contents if content and not body.truncated]
         headers = (record.request.headers, record.response.headers)
         cleaner.look_ahead(texts, headers, (*request.messages, *answer.reading.messages), whole)
 

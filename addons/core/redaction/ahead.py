@@ -13,7 +13,7 @@ from addons.core.redaction.known import Known
 from addons.core.redaction.names import HeaderKind, header_kind
 from addons.core.redaction.pieces import APART
 from addons.core.redaction.streams import comes_in_pieces
-from addons.core.redaction.sweep import Sweep
+from addons.core.redaction.sweep import Body, Sweep
 
 _TEXTS, _WORDS, _FIRST_BODY = range(3)
 """Owners of what is looked through: texts, headers that hold words of the protocol, and each body."""
@@ -47,9 +47,8 @@ class LookAhead:
     def __init__(self, known: Known, scanner: BodyScanner, clean: CleanTexts) -> None:
         self._known, self._scanner, self._clean = known, scanner, clean
 
-    def __call__(self, texts: Iterable[str], headers: Iterable[Headers], bodies: Iterable[tuple[bytes, str | None]]) -> Ahead:
-        """`bodies` are whole, with their content types."""
-        ahead, sweep = Ahead(), Sweep(self._known)
+    def __call__(self, texts: Iterable[str], headers: Iterable[Headers], bodies: Iterable[Body]) -> Ahead:
+        ahead, sweep = Ahead(), Sweep(self._known, self._scanner)
         swept = dict(enumerate(bodies, _FIRST_BODY))
         sweep.add_bodies(swept)
         pairs = {(header_kind(name), value) for some in headers for name, value in some}
@@ -58,12 +57,12 @@ class LookAhead:
         waiting, alone = self._add_texts({*texts, *plain}, sweep, ahead)
         new_words = self._add_words(words, sweep, ahead)
         sweep.run()
-        ahead._bodies = [body for owner, (body, _) in swept.items() if owner not in sweep.dirty]
+        ahead._bodies = [body.content for owner, body in swept.items() if owner not in sweep.dirty]
         for text, owner in waiting:
             if owner in sweep.unsure:
                 alone.append(text)
             else:
-                self._note(text, ahead, again=owner == _TEXTS)
+                self._note(text, ahead, again=owner == _TEXTS or sweep.is_remembered)
         if new_words and (_WORDS not in sweep.dirty or not self._shapes_in(new_words)):
             self._note_words(new_words, ahead)
         if alone:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import codecs
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from itertools import accumulate, groupby
+from itertools import accumulate, chain, groupby
 from operator import attrgetter
 
 from addons.core.redaction.gathering import Finder, Gathering
@@ -67,6 +67,18 @@ class BodyScanner:
             base = ends[number] - len(texts[number])
             found[number].append(place._replace(start=place.start - base, end=place.end - base))
         return found
+
+    def unseen(self, content: Divided) -> list[Run] | None:
+        """What of a body was not seen before; None where something is known to be in it."""
+        segments = self._segments(content)
+        return None if any(segment.traces for segment in segments) else list(runs(segments))
+
+    def note_clean(self, unseen: Iterable[Run]) -> None:
+        """That nothing was found in these."""
+        if self._memory is not None:
+            for segment in chain.from_iterable(unseen):
+                if segment.key:
+                    self._memory.put(segment.key, ())
 
     def for_exact(self, secrets: Sequence[str], fine: bool = True) -> BodyScanner:
         """One that finds only these values, and remembers where it has seen none or which."""

@@ -9,6 +9,7 @@ from typing import Any
 from addons.core.call import Headers, Message, Part, RedactionNote
 from addons.core.redaction.ahead import Ahead
 from addons.core.redaction.redactor import CREDENTIAL_HEADER, Redactor
+from addons.core.redaction.sweep import Body
 
 
 class Cleaner:
@@ -24,7 +25,7 @@ class Cleaner:
         texts: Iterable[str | None],
         headers: Iterable[Headers],
         messages: Iterable[Message],
-        bodies: Iterable[tuple[bytes, str | None]] = (),
+        bodies: Iterable[Body] = (),
     ) -> None:
         """What is to come, looked through in one go: see `Redactor.look_ahead`."""
         spoken = [text for message in messages for part in message.parts for text in _texts_of(part)]

@@ -21,6 +21,7 @@ from addons.core.redaction.masking import MASK, mask, mask_credential, masked
 from addons.core.redaction.memory import Memory
 from addons.core.redaction.names import HeaderKind, header_kind, is_credential_parameter
 from addons.core.redaction.streams import comes_in_pieces, find_across_events
+from addons.core.redaction.sweep import Body
 
 Notes = list[RedactionNote]
 
@@ -66,8 +67,8 @@ class Redactor:
         knowing._bodies = BodyScanner(knowing._known, self._memory, knowing._identity, fine=False)
         return knowing
 
-    def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = (), bodies: Iterable[tuple[bytes, str | None]] = ()) -> Ahead:
-        """Look through all that one call has to be cleaned in one go. `bodies` are whole, with their content types."""
+    def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = (), bodies: Iterable[Body] = ()) -> Ahead:
+        """Look through all that one call has to be cleaned in one go."""
         return LookAhead(self._known, self._bodies, self._clean)(texts, headers, bodies)
 
     def headers(self, pairs: Headers, where: str, ahead: Ahead | None = None) -> tuple[Headers, Notes]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
+from typing import NamedTuple
 
-from addons.core.redaction.bodies import wide_codec
+from addons.core.redaction.bodies import BodyScanner, Divided, divided, wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
 from addons.core.redaction.parts import divide
+from addons.core.redaction.segments import MIN_REMEMBERED_BYTES, Run
 from addons.core.redaction.streams import comes_in_pieces, joined_of_events, joined_texts
 
 MAX_SWEPT_BYTES = 64 * 1024
@@ -34,26 +36,41 @@ _BODIES = -1
 """The owner of what is JSON in all bodies."""
 
 
+class Body(NamedTuple):
+    """A whole body, content-decoded. `comes_again`: within what the next call sends, so that it is remembered in parts."""
+
+    content: bytes
+    content_type: str | None
+    comes_again: bool = False
+
+
 class Sweep:
     """`owner`: a number from 0 on that the caller gives. First the bodies, then texts, then `run`: `dirty` has the owners
     in which something is, or that must be looked at by themselves; `unsure` also those with something that is left alone in a body."""
 
-    def __init__(self, scanner: Finder) -> None:
+    def __init__(self, scanner: Finder, bodies: BodyScanner | None = None) -> None:
+        """`bodies` knows what was seen of bodies before."""
         self.dirty: set[int] = set()
         self.unsure: set[int] = set()
         self._gathering = Gathering(scanner)
         self._plain: dict[int, list[bytes]] = {}
         self._json: dict[int, Collection[bytes]] = {}
         self._held: list[tuple[frozenset[bytes], int]] = []
+        self._bodies = bodies
+        self._unseen: dict[int, list[Run]] = {}
+        self._last = True  # may the last string be without an end?
 
-    def add_bodies(self, bodies: Mapping[int, tuple[bytes, str | None]]) -> None:
-        """Whole bodies, with their content types."""
-        self.dirty |= {owner for owner, (content, content_type) in bodies.items() if not self._add_body(owner, content, content_type)}
-        if len(self._json) > 1 and self._gathering.add(_BODIES, "json", *chain.from_iterable(self._json.values())):
+    def add_bodies(self, bodies: Mapping[int, Body]) -> None:
+        """Whole bodies."""
+        self.dirty |= {owner for owner, body in bodies.items() if not self._add_body(owner, body)}
+        texts = list(chain.from_iterable(self._json.values()))
+        if len(self._json) > 1 and texts and self._gathering.add(_BODIES, "json", *texts, last=self._last):
             self._hold(_BODIES)  # as one, which costs less than two
             return
-        for owner, texts in self._json.items():
-            if self._gathering.add(owner, "json", *texts):
+        for owner, own in self._json.items():
+            if not own:
+                continue
+            if self._gathering.add(owner, "json", *own, last=self._last):
                 self._hold(owner)
             else:
                 self.dirty.add(owner)
@@ -87,22 +104,50 @@ class Sweep:
             self.dirty |= self._json.keys()
         self.unsure = self.dirty | gathering.passed_over
         self.dirty.discard(_BODIES)
+        for owner, unseen in self._unseen.items():
+            if self._bodies and owner not in self.dirty:
+                self._bodies.note_clean(unseen)
 
-    def _add_body(self, owner: int, content: bytes, content_type: str | None) -> bool:
-        if len(content) > MAX_SWEPT_BYTES or wide_codec(content):
+    @property
+    def is_remembered(self) -> bool:
+        """Will a body be known in parts when it comes again?"""
+        return bool(self._unseen)
+
+    def _add_body(self, owner: int, body: Body) -> bool:
+        content = body.content
+        if wide_codec(content):
             return False
-        if not comes_in_pieces(content, content_type):
-            return self._add_whole(owner, content, content_type)
+        if not comes_in_pieces(content, body.content_type):
+            if body.comes_again and self._bodies and len(content) >= MIN_REMEMBERED_BYTES:
+                return self._add_history(owner, divided(content, body.content_type), self._bodies)
+            return self._add_whole(owner, body)
+        if len(content) > MAX_SWEPT_BYTES:
+            return False
         try:
             if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
-                return self._add_whole(owner, content, content_type) and self._add_joined(owner, joined_texts(content))
+                return self._add_whole(owner, body) and self._add_joined(owner, joined_texts(content))
             return self._add_events(owner, content)
         except RecursionError:  # nested as deep as nothing is in good faith
             return False
 
-    def _add_whole(self, owner: int, content: bytes, content_type: str | None) -> bool:
-        parts = divide(content, content_type)
-        if len(parts) != 1:
+    def _add_history(self, owner: int, content: Divided, bodies: BodyScanner) -> bool:
+        """What is new of a body that mostly was seen before."""
+        if len(content.parts) != 1 or content.parts[0].kind != "json":
+            return False
+        unseen = bodies.unseen(content)
+        if unseen is None:
+            return False
+        texts = [content.body[run[0].start : run[-1].end] for run in unseen]
+        if sum(map(len, texts)) > MAX_SWEPT_BYTES:
+            return False
+        self._json[owner], self._unseen[owner] = texts, unseen
+        self._last = not unseen or unseen[-1][-1].end == content.parts[0].end
+        return True
+
+    def _add_whole(self, owner: int, body: Body) -> bool:
+        content = body.content
+        parts = divide(content, body.content_type)
+        if len(parts) != 1 or len(content) > MAX_SWEPT_BYTES:
             return False
         start, end, kind = parts[0]
         text = content[start:end]

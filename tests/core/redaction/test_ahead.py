@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.sweep import Body
 
 KEY = "sk-" + "".join(random.Random(7).choices("QRSTUVWXYZqrstuvwxyz23456789", k=38)) + "9z"
 
@@ -20,7 +21,7 @@ def test_what_is_clean_is_told() -> None:
     body, secret = b'{"text": "hello"}', f"key {KEY}"
     headers = (("Accept", "x/y"), ("X-Own", "words"), ("Referer", "https://h/?a=b"), ("Cookie", "a=b"), ("X-Bad", secret))
     long = "nothing to see " * 50
-    ahead = Redactor().look_ahead(["hello", long, secret], [headers], [(body, "application/json"), (secret.encode(), None)])
+    ahead = Redactor().look_ahead(["hello", long, secret], [headers], [Body(body, "application/json"), Body(secret.encode(), None)])
     assert {"hello", long} <= ahead.texts and secret not in ahead.texts
     assert [ahead.has_header(*pair) for pair in headers] == [True, True, False, False, False]
     assert ahead.has_body(body) and not ahead.has_body(bytes(bytearray(body))) and not ahead.has_body(secret.encode())
@@ -30,7 +31,7 @@ def test_a_message_of_a_dirty_body_is_looked_at_by_itself() -> None:
     """It may be clean all the same; one that holds the secret is not."""
     clean, bad = "a clean message " * 20, f"a message with {KEY} in it " * 10
     body = f'{{"messages": ["{clean}", "{bad}"]}}'.encode()
-    ahead = Redactor().look_ahead([clean, bad], (), [(body, "application/json")])
+    ahead = Redactor().look_ahead([clean, bad], (), [Body(body, "application/json")])
     assert clean in ahead.texts and bad not in ahead.texts and not ahead.has_body(body)
 
 

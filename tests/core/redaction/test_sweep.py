@@ -7,11 +7,14 @@ import random
 
 import pytest
 
+from addons.core.redaction.bodies import BodyScanner
 from addons.core.redaction.known import Known
+from addons.core.redaction.memory import Memory
 from addons.core.redaction.redactor import Redactor
-from addons.core.redaction.sweep import MAX_SWEPT_BYTES, Sweep
+from addons.core.redaction.sweep import MAX_SWEPT_BYTES, Body, Sweep
 from addons.rulefiles import read_rules
 from tests.core.redaction.made import planted
+from tests.core.redaction.planted import Values
 from tests.core.redaction.test_streams import WIRES
 
 KEY = "sk-" + "".join(random.Random(5).choices("QRSTUVWXYZqrstuvwxyz23456789", k=38)) + "9z"
@@ -20,7 +23,7 @@ JSON, SSE = "application/json", "text/event-stream"
 
 def dirty(content: bytes, content_type: str | None, *, exact: tuple[str, ...] = ()) -> bool:
     sweep = Sweep(Known(exact))
-    sweep.add_bodies({0: (content, content_type)})
+    sweep.add_bodies({0: Body(content, content_type)})
     sweep.run()
     return bool(sweep.dirty)
 
@@ -80,7 +83,7 @@ def test_both_bodies_at_once() -> None:
     """What is JSON in both is read as one, unless one of them is none after all; the other is told as it is."""
     for second, told in ((b'{"b": "c"}', set()), (b'{"b": c}', {1}), (b'{"b": "' + KEY.encode() + b'"}', {0, 1})):
         sweep = Sweep(Known(()))
-        sweep.add_bodies({0: (b'{"a": "b"}', JSON), 1: (second, JSON)})
+        sweep.add_bodies({0: Body(b'{"a": "b"}', JSON), 1: Body(second, JSON)})
         sweep.run()
         assert sweep.dirty == told
 
@@ -89,7 +92,7 @@ def test_a_text_stands_with_its_body() -> None:
     """It is not looked at again, and is what its body is; also the joined text of a stream."""
     for content, text in ((b'{"a": "hello \\u00e9"}', "hello é".encode()), (event({"t": "hel"}) + event({"t": "lo"}), b"hello")):
         sweep = Sweep(Known(()))
-        sweep.add_bodies({5: (content, SSE if b"data" in content else JSON)})
+        sweep.add_bodies({5: Body(content, SSE if b"data" in content else JSON)})
         assert sweep.holder_of(text) is not None and sweep.holder_of(b"other") is None and sweep.holder_of(b"{}") is None
 
 
@@ -99,7 +102,7 @@ def test_what_is_left_alone_in_a_body_is_not_sure() -> None:
     body = json.dumps({"item_id": value}).encode()
     assert Redactor().body(body, JSON, "x")[0] == body and Redactor().text(value, "x")[1]
     sweep = Sweep(Known(()))
-    sweep.add_bodies({0: (body, JSON)})
+    sweep.add_bodies({0: Body(body, JSON)})
     holder = sweep.holder_of(value.encode())
     sweep.run()
     assert not sweep.dirty and holder in sweep.unsure
@@ -110,3 +113,41 @@ def test_exact_values_are_found_in_media_too() -> None:
     blob = "UklGR/" * 60
     body = json.dumps({"data": blob + "my/exact/value" + blob}).encode()
     assert not dirty(body, JSON) and dirty(body, JSON, exact=("my/exact/value",))
+
+
+def history(turns: int, last: str = "") -> Body:
+    messages = [{"role": "user", "content": f"turn {number} " + "some words " * 200} for number in range(turns)]
+    body = {"model": "m", "messages": [*messages, {"role": "user", "content": last}]}
+    return Body(json.dumps(body, separators=(",", ":")).encode(), JSON, comes_again=True)
+
+
+def test_of_a_history_only_what_is_new_is_looked_at() -> None:
+    """What was clean is remembered, also for whoever looks at the body itself; a secret in what is new is seen."""
+    values = Values([KEY])
+    bodies = BodyScanner(values, Memory(), b"rules")
+
+    def told(body: Body) -> set[int]:
+        sweep = Sweep(values, bodies)
+        sweep.add_bodies({0: body})
+        sweep.run()
+        return sweep.dirty
+
+    assert not told(history(10))
+    before = values.looked_at
+    assert before > len(history(9).content)
+    assert not told(history(10)) and not told(history(11)) and not bodies.find(history(11).content, JSON, "x")
+    assert values.looked_at - before < 10_000
+    assert told(history(12, f"my key is {KEY}")) == {0}
+    assert [place.secret for place in bodies.find(history(12, f"my key is {KEY}").content, JSON, "x")] == [KEY]
+    assert told(history(12, f"my key is {KEY}")) == {0} and not told(history(12))
+
+
+def test_a_history_that_is_broken_is_left_to_the_redactor() -> None:
+    """Junk between its strings, wherever it stands."""
+    values = Values([KEY])
+    whole = history(10).content
+    for broken in (whole.replace(b'"messages":', b'"messages":x'), whole.replace(b"turn 9", b'turn "9'), whole + b" x"):
+        sweep = Sweep(values, BodyScanner(values, Memory(), b"rules"))
+        sweep.add_bodies({0: Body(broken, JSON, comes_again=True), 1: Body(b'{"a": "b"}', JSON)})
+        sweep.run()
+        assert sweep.dirty == {0}
