@@ -7,13 +7,14 @@ is the one installed with the package; nothing is fetched.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from addons.core.call import Usage
+from addons.core.tablerates import TableRates
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -166,7 +167,7 @@ def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
     if entry is None:
         return None
     found, info = entry
-    plain: dict[tuple[int, _Shape], _Plain] = {}
+    known: dict[int, TableRates] = {}
     always = None if isinstance(info.prices, list) else info.prices  # whatever the time
 
     def exact(usage: Usage, at_ms: int) -> Decimal | None:
@@ -176,15 +177,12 @@ def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
             return None
 
     def price(usage: Usage, at_ms: int) -> float | None:
-        shape = _shape(usage)
-        if shape is not None:
-            prices = always or info.get_prices(_moment(at_ms))
-            rates = plain.get((id(prices), shape))
-            if rates is None:
-                rates = plain[id(prices), shape] = _plain(prices, usage, lambda sample: exact(sample, at_ms))
-            if rates.fixed is not None:
-                return float(rates.cost(usage))
-        cost = exact(usage, at_ms)
+        prices = always or info.get_prices(_moment(at_ms))
+        tables = known.get(id(prices))
+        if tables is None:
+            tables = known[id(prices)] = TableRates(prices)
+        rates = tables.rates(usage, lambda sample: exact(sample, at_ms))
+        cost = rates.cost(usage) if rates else exact(usage, at_ms)
         return None if cost is None else float(cost)
 
     return price
@@ -192,100 +190,6 @@ def _table_pricer(provider: str | None, model: str) -> _Pricer | None:
 
 def _moment(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
-_Shape = tuple[bool, ...]
-"""Of each count: is it not known?"""
-
-_MILLION = 1_000_000
-
-
-class _Plain(NamedTuple):
-    """What a call costs whose cost grows evenly with each count: the table's own arithmetic takes a tenth of a millisecond.
-
-    `fixed` is None where it does not, or has no price; the others are USD per token. `prices` is kept, so that its id stays its own.
-    """
-
-    prices: object
-    fixed: Decimal | None
-    input: Decimal = Decimal()
-    output: Decimal = Decimal()
-    cache_read: Decimal = Decimal()
-    cache_write: Decimal = Decimal()
-    cache_write_1h: Decimal = Decimal()
-    reasoning: Decimal = Decimal()
-
-    def cost(self, usage: Usage) -> Decimal:
-        paid = (self.fixed or Decimal()) + (usage.input_tokens or 0) * self.input + (usage.output_tokens or 0) * self.output
-        if usage.cache_read_tokens:
-            paid += usage.cache_read_tokens * self.cache_read
-        if usage.cache_write_tokens:
-            paid += usage.cache_write_tokens * self.cache_write + (usage.cache_write_1h_tokens or 0) * self.cache_write_1h
-        return paid + usage.reasoning_tokens * self.reasoning if usage.reasoning_tokens else paid
-
-
-def _shape(usage: Usage) -> _Shape | None:
-    """None where more is to be priced than tokens of text, or a part is more than its whole."""
-    read, write, write_1h = usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
-    searches, audio = usage.web_searches, (usage.input_audio_tokens, usage.output_audio_tokens, usage.cache_read_audio_tokens)
-    output, reasoning = usage.output_tokens, usage.reasoning_tokens
-    if searches or any(audio) or output is None or (write_1h or 0) > (write or 0):
-        return None
-    if (read or 0) + (write or 0) > (usage.input_tokens or 0) or (reasoning or 0) > output:
-        return None
-    return tuple([count is None for count in (read, write, write_1h, reasoning, searches, *audio)])
-
-
-def _plain(prices: object, usage: Usage, exact: Callable[[Usage], Decimal | None]) -> _Plain:
-    """Found by asking the table for nothing, and for a million tokens of each kind. Prices in tiers are left to the table."""
-    none = _Plain(prices, None)
-    if not all(isinstance(value, Decimal) for name, value in vars(prices).items() if value is not None and not name.startswith("_")):
-        return none
-    sent, got = {"input_tokens": _MILLION}, {"output_tokens": _MILLION}
-    written = sent | {"cache_write_tokens": _MILLION}
-    asked: dict[str, dict[str, int]] = {
-        "fixed": {},
-        "input": sent,
-        "output": got,
-        "cache_read": sent | {"cache_read_tokens": _MILLION},
-        "cache_write": written,
-        "cache_write_1h": written | {"cache_write_1h_tokens": _MILLION},
-        "reasoning": got | {"reasoning_tokens": _MILLION},
-    }
-    costs = {name: exact(_sample(usage, counts)) for name, counts in asked.items()}
-    known = {name: cost for name, cost in costs.items() if cost is not None}
-    if len(known) < len(costs):
-        return none
-    rates = _Plain(
-        prices,
-        known["fixed"],
-        input=(known["input"] - known["fixed"]) / _MILLION,
-        output=(known["output"] - known["fixed"]) / _MILLION,
-        cache_read=(known["cache_read"] - known["input"]) / _MILLION,
-        cache_write=(known["cache_write"] - known["input"]) / _MILLION,
-        cache_write_1h=(known["cache_write_1h"] - known["cache_write"]) / _MILLION,
-        reasoning=(known["reasoning"] - known["output"]) / _MILLION,
-    )
-    mixed = _sample(usage, _MIXED)
-    return rates if rates.cost(mixed) == exact(mixed) else none
-
-
-_MIXED = {
-    "input_tokens": 900,
-    "output_tokens": 700,
-    "cache_read_tokens": 300,
-    "cache_write_tokens": 200,
-    "cache_write_1h_tokens": 50,
-    "reasoning_tokens": 400,
-}
-"""Shows whether the parts of a cost do not depend on each other."""
-
-
-def _sample(usage: Usage, counts: Mapping[str, int]) -> Usage:
-    """These counts, others 0, as far as the usage knows them."""
-    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens")
-    known = {name: counts.get(name, 0) for name in names if getattr(usage, name) is not None}
-    return replace(usage, **known)
 
 
 def _table_usage(usage: Usage) -> object:
