@@ -66,7 +66,8 @@ class Memory:
 
     def missing[Key: Hashable](self, keys: AbstractSet[Key]) -> set[Key]:
         """Those of many keys that are not known."""
-        return {key for key in keys - self._young.keys() if self.get(key) is None}
+        young = self._young
+        return {key for key in keys if key not in young and self.get(key) is None}
 
     def get_paths(self, key: Hashable) -> tuple[str, ...] | None:
         """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""
