@@ -51,18 +51,19 @@ class LookAhead:
         ahead, sweep = Ahead(), Sweep(self._known, self._scanner)
         swept = dict(enumerate(bodies, _FIRST_BODY))
         sweep.add_bodies(swept)
-        pairs = {(header_kind(name), value) for some in headers for name, value in some}
+        pairs = [(header_kind(name), value) for some in headers for name, value in some]
         plain = {value for kind, value in pairs if kind is HeaderKind.TEXT}
         words = {value for kind, value in pairs if kind is HeaderKind.PROTOCOL}
         waiting, alone = self._add_texts({*texts, *plain}, sweep, ahead)
         new_words = self._add_words(words, sweep, ahead)
         sweep.run()
         ahead._bodies = [body.content for owner, body in swept.items() if owner not in sweep.dirty]
-        for text, owner in waiting:
-            if owner in sweep.unsure:
-                alone.append(text)
-            else:
-                self._note(text, ahead, again=owner == _TEXTS or sweep.is_remembered)
+        clean = [(text, owner) for text, owner in waiting if owner not in sweep.unsure]
+        ahead.texts.update([text for text, _ in clean])
+        for text, owner in clean:
+            if owner == _TEXTS or sweep.is_remembered or len(text) <= MAX_KEPT_CHARACTERS:  # others come again within their bodies
+                self._clean.note(text)
+        alone += [text for text, owner in waiting if owner in sweep.unsure]
         if new_words and (_WORDS not in sweep.dirty or not self._shapes_in(new_words)):
             self._note_words(new_words, ahead)
         if alone:
@@ -90,7 +91,7 @@ class LookAhead:
         return waiting, alone
 
     def _add_words(self, words: set[str], sweep: Sweep, ahead: Ahead) -> set[str]:
-        new = {value for value in words if not self._clean.has(value, SHAPES)}
+        new = self._clean.missing(words, SHAPES)
         ahead.words = words - new
         for value in new:
             sweep.add_plain(_WORDS, _utf8(value))
@@ -104,19 +105,14 @@ class LookAhead:
         for value in words:
             self._clean.note(value, SHAPES)
 
-    def _note(self, text: str, ahead: Ahead, again: bool) -> None:
-        """`again`: does it come again by itself, and not within its body only?"""
-        ahead.texts.add(text)
-        if again:
-            self._clean.note(text)
-
     def _look_at_each(self, texts: Sequence[str], ahead: Ahead) -> None:
         """By itself, what is not read as it stands or has something in it; still in one go."""
         waiting = [(text, data) for text in texts if not wide_codec(data := _utf8(text)) and not comes_in_pieces(data, None)]
         found = self._scanner.find_each([data for _, data in waiting], "") if waiting else ()
         for (text, _), places in zip(waiting, found, strict=True):
             if not places:
-                self._note(text, ahead, again=True)
+                ahead.texts.add(text)
+                self._clean.note(text)
 
 
 def _utf8(text: str) -> bytes:

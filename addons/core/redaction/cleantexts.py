@@ -41,9 +41,11 @@ class CleanTexts:
         self._memory.put(self._key(text, looked_for), ())
 
     def missing(self, texts: AbstractSet[str], looked_for: bytes = EVERYTHING) -> set[str]:
-        """Those of many, none of them long, of which it is not known."""
+        """Those of many of which it is not known."""
         identity = self._identity
-        return {text for _, _, text in self._memory.missing({(identity, looked_for, text) for text in texts})}
+        missing = self._memory.missing({(identity, looked_for, text) for text in texts if len(text) <= MAX_KEPT_CHARACTERS})
+        long = {text for text in texts if len(text) > MAX_KEPT_CHARACTERS and not self.has(text, looked_for)}
+        return {text for _, _, text in missing} | long
 
     def _key(self, text: str, looked_for: bytes) -> Hashable:
         if len(text) <= MAX_KEPT_CHARACTERS:

@@ -66,8 +66,8 @@ class Memory:
 
     def missing[Key: Hashable](self, keys: AbstractSet[Key]) -> set[Key]:
         """Those of many keys that are not known."""
-        young = self._young
-        return {key for key in keys if key not in young and self.get(key) is None}
+        young, old = self._young, self._old
+        return {key for key in keys if key not in young and (key not in old or self.get(key) is None)}
 
     def get_paths(self, key: Hashable) -> tuple[str, ...] | None:
         """Where in its JSON each finding stands, None if it is not known. No key names a piece too."""

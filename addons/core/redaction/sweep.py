@@ -52,6 +52,7 @@ class Sweep:
         """`bodies` knows what was seen of bodies before."""
         self.dirty: set[int] = set()
         self.unsure: set[int] = set()
+        self.is_remembered = False  # will a body be known in parts when it comes again?
         self._gathering = Gathering(scanner)
         self._plain: dict[int, list[bytes]] = {}
         self._json: dict[int, Collection[bytes]] = {}
@@ -108,11 +109,6 @@ class Sweep:
             if self._bodies and owner not in self.dirty:
                 self._bodies.note_clean(unseen)
 
-    @property
-    def is_remembered(self) -> bool:
-        """Will a body be known in parts when it comes again?"""
-        return bool(self._unseen)
-
     def _add_body(self, owner: int, body: Body) -> bool:
         content = body.content
         if wide_codec(content):
@@ -141,6 +137,7 @@ class Sweep:
         if sum(map(len, texts)) > MAX_SWEPT_BYTES:
             return False
         self._json[owner], self._unseen[owner] = texts, unseen
+        self.is_remembered = True
         self._last = not unseen or unseen[-1][-1].end == content.parts[0].end
         return True
 
