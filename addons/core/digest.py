@@ -142,7 +142,7 @@ class Digest:
             "attempts": len(record.attempts),
             "redactions": 0,
             "n_messages": len(request.messages),
-            "n_tool_calls": sum(part.kind == "tool_call" for message in said.messages for part in message.parts),
+            "n_tool_calls": sum([part.kind == "tool_call" for message in said.messages for part in message.parts]),
             "request_bytes": record.request.size,
             "response_bytes": record.response.size,
             "connect_ms": record.connect_ms,

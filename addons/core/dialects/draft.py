@@ -60,8 +60,8 @@ class MessageDraft:
         self._parts.extend(parts)
 
     def parts(self) -> tuple[Part, ...]:
-        made = (part.part() if isinstance(part, PartDraft) else part for part in self._parts)
-        return tuple(part for part in made if part is not None)
+        made = [part.part() if isinstance(part, PartDraft) else part for part in self._parts]
+        return tuple([part for part in made if part is not None])
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -151,7 +151,7 @@ class AnswerDraft:
             model=self.model,
             id=self.id,
             finish_reason=self.finish_reason,
-            messages=tuple(Message("assistant", parts) for parts in drafts if parts),
+            messages=tuple([Message("assistant", parts) for parts in drafts if parts]),
             error_type=self.error_type,
             error=self.error,
             finished=self.finished,

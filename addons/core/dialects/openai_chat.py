@@ -24,7 +24,7 @@ def read_request(path: str, body: dict[str, Any]) -> RequestReading:
     return RequestReading(
         model=text(body, "model"),
         stream=flag(body, "stream"),
-        messages=messages(chat_message(item) for item in objects(body, "messages")),
+        messages=messages([chat_message(item) for item in objects(body, "messages")]),
         tools=len(items(body, "tools")) or len(items(body, "functions")),
     )
 

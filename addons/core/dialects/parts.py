@@ -20,15 +20,15 @@ def role_of(value: Any, otherwise: str = "user") -> str:
 
 def message(role: str, parts: Iterable[Part | None]) -> Message | None:
     """None for a message without parts. One of tool results alone is the tool's, also where the dialect calls it the user's."""
-    kept = tuple(part for part in parts if part is not None)
+    kept = tuple([part for part in parts if part is not None])
     if not kept:
         return None
-    only_results = role == "user" and all(part.kind == "tool_result" for part in kept)
+    only_results = role == "user" and all([part.kind == "tool_result" for part in kept])
     return Message("tool" if only_results else role, kept)
 
 
 def messages(made: Iterable[Message | None]) -> tuple[Message, ...]:
-    return tuple(one for one in made if one is not None)
+    return tuple([one for one in made if one is not None])
 
 
 def text_part(value: Any, kind: PartKind = "text") -> Part | None:

@@ -28,8 +28,10 @@ class Cleaner:
         bodies: Iterable[Body] = (),
     ) -> None:
         """What is to come, looked through in one go: see `Redactor.look_ahead`."""
-        spoken = [text for message in messages for part in message.parts for text in _texts_of(part)]
-        self._ahead = self._redactor.look_ahead([*filter(None, texts), *spoken], headers, bodies)
+        parts = [part for message in messages for part in message.parts]
+        spoken = [part.text for part in parts if part.text]
+        named = [text for part in parts if part.data for text in _texts_in(part.data)]
+        self._ahead = self._redactor.look_ahead([*filter(None, texts), *spoken, *named], headers, bodies)
 
     def text(self, text: str | None, where: str, limit: int | None = None) -> str | None:
         """Masked first, then cut to `limit` characters; without lone surrogates, which no database takes."""
@@ -96,10 +98,8 @@ class Cleaner:
         return [self._value(child, where) for child in value] if isinstance(value, list) else value
 
 
-def _texts_of(part: Part) -> Iterator[str]:
-    if part.text:
-        yield part.text
-    waiting: list[Any] = [part.data] if part.data else []
+def _texts_in(data: dict[str, Any]) -> Iterator[str]:
+    waiting: list[Any] = [data]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):

@@ -52,7 +52,9 @@ class Known:
 
     def find(self, data: bytes, cut: bool = False) -> list[Finding]:
         """All secrets; with `cut` also what only begins like one at the end."""
-        return merge([*self.find_exact(data, cut), *self._scanner.find(data, cut)])
+        found = self._scanner.find(data, cut)
+        exact = self.find_exact(data, cut) if self._exact else []
+        return merge([*exact, *found]) if exact or found else []
 
     def find_shapes(self, data: bytes) -> list[Finding]:
         """Exact values, and what is a secret by its own shape."""
