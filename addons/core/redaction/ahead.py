@@ -20,7 +20,7 @@ _TEXTS, _WORDS, _FIRST_BODY = range(3)
 
 
 class Ahead:
-    """What is known of one call's texts and bodies: nothing, until `look` was called."""
+    """What is known of one call's texts, headers and bodies; nothing where nobody has looked ahead."""
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -48,6 +48,7 @@ class LookAhead:
         self._known, self._scanner, self._clean = known, scanner, clean
 
     def __call__(self, texts: Iterable[str], headers: Iterable[Headers], bodies: Iterable[Body]) -> Ahead:
+        """What is found to be clean; of all else nothing is known, so that it is looked at when it is cleaned."""
         ahead, sweep = Ahead(), Sweep(self._known, self._scanner)
         swept = dict(enumerate(bodies, _FIRST_BODY))
         sweep.add_bodies(swept)
