@@ -13,7 +13,7 @@ into parts; and so are system messages, since agents put the time and the state 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import orjson
@@ -55,7 +55,7 @@ class Conversations:
     def learn_after(self, conversation_id: str, client: str | None, said: Sequence[bytes], answer: Iterable[Message]) -> None:
         """The same of the `turns` of the messages; hashing a long history takes longer than all else here."""
         before = said[-1] if said else b""
-        links = list(_chain(answer, before))
+        links = turns(answer, before)
         if links:
             self._remember((client, links[-1]), conversation_id)
 
@@ -73,49 +73,39 @@ class Conversations:
 
 def says_same(one: Iterable[Message], other: Iterable[Message]) -> bool:
     """Do two runs of messages say the same, apart from what clients change when they send history again?"""
-    return _last(_chain(one)) == _last(_chain(other))
+    return turns(one)[-1:] == turns(other)[-1:]
 
 
 def _named(answer_id: str) -> bytes:
     return blake2b(answer_id.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES, person=b"answer id").digest()
 
 
-def turns(messages: Iterable[Message]) -> list[bytes]:
-    """What `find_after` and `learn_after` know messages by."""
-    return list(_chain(messages))
-
-
-def _chain(messages: Iterable[Message], before: bytes = b"") -> Iterator[bytes]:
-    """One digest per turn that says anything; turns of one role in a row are one turn (their parts are hashed singly). `before`: that of
-    what was said before."""
-    digest = before
+def turns(messages: Iterable[Message], before: bytes = b"") -> list[bytes]:
+    """What `find_after` and `learn_after` know messages by: one digest per turn that says anything; turns of one role in a row are one
+    turn (their parts are hashed singly). `before`: the last one of what was said before."""
+    links: list[bytes] = []
     for message in messages:
-        for link in _links(digest, message):
-            digest = link
-            yield link
+        links += _links(links[-1] if links else before, message)
+    return links
 
 
-def _links(digest: bytes, message: Message) -> Iterator[bytes]:
+def _links(digest: bytes, message: Message) -> list[bytes]:
     """What becomes of the digest of all before a message, content by content; nothing for a system message."""
+    links: list[bytes] = []
     if message.role == "system":
-        return
-    role = _TOOL_ROLES.get(message.role, message.role)
+        return links
+    role = _TOOL_ROLES.get(message.role, message.role).encode()
     for content in _content(message):
-        digest = blake2b(digest + role.encode() + b"\0" + content, digest_size=DIGEST_BYTES).digest()
-        yield digest
+        digest = blake2b(digest + role + b"\0" + content, digest_size=DIGEST_BYTES).digest()
+        links.append(digest)
+    return links
 
 
 def end_after(before: bytes, message: Message) -> bytes:
     """The digest of all that was said up to the end of `message`, from that of what was said before it (empty at the beginning): equal
     for a history that a client sends again, `before` itself where the message adds nothing."""
-    return _last(_links(before, message)) or before
-
-
-def _last(digests: Iterable[bytes]) -> bytes:
-    last = b""
-    for digest in digests:
-        last = digest
-    return last
+    links = _links(before, message)
+    return links[-1] if links else before
 
 
 def _content(message: Message) -> list[bytes]:

@@ -16,6 +16,9 @@ from addons.core.jsonvalues import compact, count, dig, flag, items, label, obj,
 _PLAIN = {"role", "content"}
 """What most messages have, and nothing else."""
 
+_SPOKEN = frozenset({"user", "assistant", "system"})
+"""Roles that are called here as they are there, and say texts."""
+
 REASONING_KEYS = ("reasoning_content", "reasoning")  # DeepSeek, Qwen, vLLM; OpenRouter, Groq. Some send both with the same text
 
 
@@ -31,6 +34,9 @@ def read_request(path: str, body: dict[str, Any]) -> RequestReading:
 
 def chat_message(value: dict[str, Any]) -> Message | None:
     """A message of a request or of a whole answer."""
+    said, content = value.get("role"), value.get("content")
+    if isinstance(said, str) and said in _SPOKEN and isinstance(content, str) and content and len(value) == len(_PLAIN):
+        return Message(said, (Part("text", content),))
     role = role_of(value)
     if role == "tool":
         call_id = label(value, "tool_call_id") or text(value, "name")
