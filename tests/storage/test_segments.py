@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 from typing import Any
 
 import pytest
 import zstandard
 
-from addons.storage.segments import SEGMENT_MAX, cut, cut_long, pack, unpack
+from addons.storage import segments
+from addons.storage.segments import SEGMENT_MAX, SEGMENT_MIN, cut, cut_long, pack, unpack
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs", "while", "seventeen", "zebras", "munch", "grass"]
 
@@ -91,3 +93,58 @@ def test_an_unknown_codec_is_named() -> None:
     """A database of another version is not read as rubbish."""
     with pytest.raises(ValueError, match="lzma"):
         unpack("lzma", b"", 0)
+
+
+STARTS = re.compile(
+    rb'\{\s{0,32}"(?:' + segments._OBJECT_KEYS + rb')"\s{0,8}:|"(?:' + segments._TOP_KEYS + rb')"\s{0,8}:',
+)
+
+
+def cut_slowly(body: bytes) -> list[bytes]:
+    """By the definition: every beginning of a message is looked at, and is a boundary where enough stands before it."""
+    found: list[bytes] = []
+    start = 0
+    for position in [*(match.start() for match in STARTS.finditer(body)), len(body)]:
+        end = segments._before_closers(body, position)
+        if end - start >= SEGMENT_MIN:
+            found += cut_long(body[start:end])
+            start = end
+    return found + cut_long(body[start:])
+
+
+PIECES = [
+    b'{"role":',
+    b'{ "role" :',
+    b'{\n  "type": ',
+    b'"messages":',
+    b'"model" :',
+    b"}]}",
+    b"], ",
+    b" " * 150,
+    b"x" * 300,
+    b'\\"',
+    b"{",
+    b'"',
+]
+PIECES += [
+    b":",
+    b'"content":',
+    b'{"content":"input":',
+    b'{"name":"tools":',
+    b",\n",
+    b"y" * 1000,
+    b'{"parts":[{"text":',
+    b'"role"',
+    b"{" + b" " * 30,
+    b"{" + b"\t" * 33,
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_cannot_be_a_boundary_is_not_looked_at(seed: int) -> None:
+    """And the cuts are where they would be if it were; also those of what only resembles JSON."""
+    rng = random.Random(seed)
+    for _ in range(600):
+        chosen = [rng.choice(PIECES) if rng.random() < 0.97 else rng.randbytes(rng.randrange(50_000)) for _ in range(rng.randrange(60))]
+        body = b"".join(chosen)
+        assert cut(body) == cut_slowly(body)
