@@ -21,6 +21,7 @@ import click
 from addons.config_types import parse_size
 from addons.core.call import StoredCall
 from addons.storage.database import StoreError
+from addons.storage.prepared import prepare
 from addons.storage.store import Store
 from scripts.generating.traffic import Traffic
 from scripts.progress import progress
@@ -46,11 +47,11 @@ class BulkStore(Store):
     def write_past(self, calls: list[StoredCall]) -> None:
         """Like `write`, all or nothing."""
         with self._transaction():
-            for call in calls:
-                self._add(call)
+            self._add([prepare(call) for call in calls])
             times = [(call.row["started_at"], call.row["id"]) for call in calls]
             self._connection.executemany("UPDATE calls SET stored_at = ? WHERE id = ?", times)
             self._connection.execute("UPDATE calls SET pinned = 1 WHERE id = ?", (times[0][1],))
+        self._contents.forget()
 
 
 def batches(traffic: Traffic, present: int, calls: int) -> Iterator[list[StoredCall]]:

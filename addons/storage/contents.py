@@ -1,59 +1,93 @@
 """Writing what calls share: segments of bodies and messages, each stored once and found again by its hash.
 
-Called inside the store's transaction, but for `prepare`, which looks up ahead of it what is there already. Nothing of that is
-remembered beyond the batch, nor when another connection has written meanwhile: it may have stored the same, or deleted what it knows
-to be unused.
+    prepare(call) ──► find: which hashes are stored already, a batch at a time, before the lock ──► add: number and insert, under it
+
+Ids that were found or given are remembered (the latest of them), so that a history which is sent again is not looked up again; but not
+when another connection has written meanwhile: it may have stored the same, or deleted what it knows to be unused.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from hashlib import sha256
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count, islice, repeat
 
 import zstandard
 
-from addons.core.call import Message, StoredBody, StoredCall
-from addons.storage.segments import ZSTD_LEVEL, cut, cut_long, pack
-from addons.storage.values import json_text, sql_text, sql_value
+from addons.storage.prepared import Prepared
+from addons.storage.segments import ZSTD_LEVEL, pack
+from addons.storage.values import json_text
 
+REMEMBERED = 10_000
+"""Ids of segments, and as many of messages: about 2 MB each."""
+
+LOOKED_UP = (64, 8, 1)
+"""Hashes per statement, whose few texts the connection keeps compiled."""
+
+_INSERT_SEGMENT = "INSERT INTO segments (id, hash, codec, size, data) VALUES (?, ?, ?, ?, ?)"
 _INSERT_BODY = """
 INSERT INTO bodies (call_id, kind, headers, encoding, sha256, size, truncated, redacted, segments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_FIND_SEGMENT = "SELECT id FROM segments WHERE hash = ?"
-_INSERT_SEGMENT = "INSERT INTO segments (hash, codec, size, data) VALUES (?, ?, ?, ?)"
-_FIND_MESSAGE = "SELECT id FROM messages WHERE hash = ?"
-_INSERT_MESSAGE = "INSERT INTO messages (hash, parent, role, n) VALUES (?, ?, ?, ?)"
-_INSERT_PART = "INSERT INTO parts (message_id, n, kind, text, data) VALUES (?, ?, ?, ?, ?)"
+_INSERT_MESSAGE = "INSERT INTO messages (id, hash, parent, role, n) VALUES (?, ?, ?, ?, ?)"
+_INSERT_PARTS = {
+    rows: "INSERT INTO parts (message_id, n, kind, text, data) "
+    f"SELECT * FROM (VALUES (?, ?, ?, ?, ?){', (?, ?, ?, ?, ?)' * (rows - 1)}) LIMIT ?"
+    for rows in (4, 32, 256)
+}
+"""By how many rows they take at most. The words of all that a statement inserts are a piece of the search's index, since a trigger adds
+them, and FTS5 writes out what it has gathered before each statement that has one."""
+
 _INSERT_CALL_MESSAGE = "INSERT INTO call_messages (call_id, position, message_id, is_answer) VALUES (?, ?, ?, ?)"
 
-PartRow = tuple[str, str | None, str | None]
-"""kind, text, data as JSON."""
+Rows = list[tuple[object, ...]]
 
 
-class _Piece(NamedTuple):
-    """A segment to be; `packed` (codec, data) is None where it was stored already."""
+class Ids:
+    """hash → id within one table, and the ids of what is new there."""
 
-    digest: bytes
-    content: bytes
-    packed: tuple[str, bytes] | None
+    def __init__(self, connection: sqlite3.Connection, table: str) -> None:
+        self._connection = connection
+        self._last = f"SELECT coalesce(max(id), 0) FROM {table}"
+        self._select = {size: f"SELECT hash, id FROM {table} WHERE hash IN (?{', ?' * (size - 1)})" for size in LOOKED_UP}
+        self._known: dict[bytes, int] = {}
+        self._missing: set[bytes] = set()
 
+    def find(self, digests: Iterable[bytes]) -> list[bytes]:
+        """Looks up what is neither known nor known to be missing. Gives what is found to be missing."""
+        known, missing = self._known, self._missing
+        unknown = list(dict.fromkeys([digest for digest in digests if digest not in known and digest not in missing]))
+        start = 0
+        for size, select in self._select.items():
+            while len(unknown) - start >= size:
+                known.update(self._connection.execute(select, unknown[start : start + size]))
+                start += size
+        found = [digest for digest in unknown if digest not in known]
+        missing.update(found)
+        return found
 
-class _Pieces(NamedTuple):
-    sha256: str
-    pieces: list[_Piece]
+    def get(self, digest: bytes) -> int | None:
+        """The id of what is stored; None for what is not, or was not looked up."""
+        return self._known.get(digest)
 
+    def numbers(self) -> Iterator[int]:
+        """The ids of new rows, as SQLite would give them; under the lock."""
+        [last] = self._connection.execute(self._last).fetchone()
+        return count(int(last) + 1)
 
-class _Said(NamedTuple):
-    """A message to be. `parent`: which of the call's messages it follows; `n`: its place in its chain, from 1."""
+    def stored(self, digest: bytes, number: int) -> None:
+        """It is from now on."""
+        self._known[digest] = number
 
-    digest: bytes
-    parent: int | None
-    n: int
-    role: str
-    parts: list[PartRow]
-    is_answer: bool
+    def doubt(self) -> None:
+        """Another connection has written, or a transaction was taken back, with what it had stored: all is looked up again."""
+        self._known.clear()
+        self._missing.clear()
+
+    def forget(self) -> None:
+        """At a batch's end: what is missing may be stored by anyone now, and of the ids only the latest are remembered."""
+        self._missing.clear()
+        for digest in list(islice(self._known, max(0, len(self._known) - REMEMBERED))):
+            del self._known[digest]
 
 
 class Contents:
@@ -62,121 +96,86 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-        self._ready: dict[tuple[str, str], _Pieces] = {}
-        self._chains: dict[str, list[_Said]] = {}
-        self._found: dict[tuple[str, bytes], int | None] = {}
+        self._segments, self._messages = Ids(connection, "segments"), Ids(connection, "messages")
+        self._packed: dict[bytes, tuple[str, bytes]] = {}
         self._version = 0
 
-    def prepare(self, call: StoredCall) -> None:
-        """Does ahead of the transaction what needs no lock: cutting, hashing, packing what is not stored yet, and finding what is."""
-        call_id = str(call.row["id"])
-        self.check()
-        for body in call.bodies:
-            self._ready[call_id, body.kind] = self._pieces(body)
-        self._chains[call_id] = chain = chained(call.messages, call.answers)
-        for said in chain:
-            self._look_up(_FIND_MESSAGE, said.digest)
+    def find(self, calls: Sequence[Prepared]) -> None:
+        """Looks up what of them is stored, and packs what is not. Ahead of the transaction, where no lock is held; again within it, when
+        only what has come into doubt since is looked up."""
+        self._check()
+        pieces: dict[bytes, bytes] = {}
+        for call in calls:
+            for body in call.bodies:
+                pieces.update(body.pieces)
+        self._messages.find([said.digest for call in calls for said in call.chain])
+        for digest in self._segments.find(pieces):
+            self._packed[digest] = pack(pieces[digest], self._compressor)
 
-    def check(self) -> None:
-        """Drops what was found, where another connection has written since; asked when a transaction begins."""
+    def doubt(self) -> None:
+        """A transaction was taken back: nothing that was found or given counts any more."""
+        self._segments.doubt()
+        self._messages.doubt()
+
+    def forget(self) -> None:
+        """At a batch's end."""
+        self._segments.forget()
+        self._messages.forget()
+        self._packed.clear()
+
+    def add(self, calls: Sequence[Prepared]) -> None:
+        """Inserts bodies and messages of new calls, all of a table at once. Within a transaction, after `find`."""
+        self._add_bodies(calls)
+        self._add_messages(calls)
+
+    def _check(self) -> None:
         [version] = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self.doubt()
         self._version = version
 
-    def doubt(self) -> None:
-        """What was found is looked up again; asked when a transaction is taken back, with what it had stored."""
-        self._found.clear()
+    def _add_bodies(self, calls: Sequence[Prepared]) -> None:
+        segments: Rows = []
+        bodies: Rows = []
+        numbers, known = self._segments.numbers(), self._segments
+        for call in calls:
+            for body in call.bodies:
+                ids = []
+                for digest, content in body.pieces:
+                    number = known.get(digest)
+                    if number is None:
+                        number = next(numbers)
+                        segments.append((number, digest, self._packed[digest][0], len(content), self._packed[digest][1]))
+                        known.stored(digest, number)
+                    ids.append(number)
+                bodies.append((*body.row, json_text(ids)))
+        self._connection.executemany(_INSERT_SEGMENT, segments)
+        self._connection.executemany(_INSERT_BODY, bodies)
 
-    def forget(self) -> None:
-        """What was prepared and not added is dropped."""
-        self._ready.clear()
-        self._chains.clear()
-        self._found.clear()
+    def _add_messages(self, calls: Sequence[Prepared]) -> None:
+        messages: Rows = []
+        parts: Rows = []
+        uses: Rows = []
+        numbers, known = self._messages.numbers(), self._messages
+        for call in calls:
+            ids: list[int] = []
+            for position, said in enumerate(call.chain):
+                number = known.get(said.digest)
+                if number is None:
+                    number = next(numbers)
+                    messages.append((number, said.digest, None if said.parent is None else ids[said.parent], said.role, said.n))
+                    parts += [(number, n, *part) for n, part in enumerate(said.parts)]
+                    known.stored(said.digest, number)
+                ids.append(number)
+                uses.append((call.id, position, number, said.is_answer))
+        self._connection.executemany(_INSERT_MESSAGE, messages)
+        self._add_parts(parts)
+        self._connection.executemany(_INSERT_CALL_MESSAGE, uses)
 
-    def add_body(self, call_id: str, body: StoredBody) -> None:
-        """A body as the list of its segments."""
-        pieces = self._ready.pop((call_id, body.kind), None) or self._pieces(body)
-        segments = json_text([self._segment(piece) for piece in pieces.pieces])
-        headers, encoding = json_text(_clean_pairs(body)), sql_value(body.encoding)
-        row = (call_id, body.kind, headers, encoding, pieces.sha256, sql_value(body.size), body.truncated, body.redacted, segments)
-        self._connection.execute(_INSERT_BODY, row)
-
-    def add_messages(self, call_id: str, messages: Sequence[Message], answers: int) -> None:
-        """The messages of a call, the last `answers` of them its answer. Several answers (n > 1) all follow the same request."""
-        chain = self._chains.pop(call_id, None) or chained(messages, answers)
-        ids: list[int] = []
-        for said in chain:
-            ids.append(self._message(said, None if said.parent is None else ids[said.parent]))
-        rows = [(call_id, position, ids[position], said.is_answer) for position, said in enumerate(chain)]
-        self._connection.executemany(_INSERT_CALL_MESSAGE, rows)
-
-    def _pieces(self, body: StoredBody) -> _Pieces:
-        """Only requests repeat each other, so only they are cut at messages."""
-        pieces = []
-        for content in cut(body.content) if body.kind == "request" else cut_long(body.content):
-            digest = sha256(content).digest()
-            known = self._look_up(_FIND_SEGMENT, digest)
-            pieces.append(_Piece(digest, content, pack(content, self._compressor) if known is None else None))
-        return _Pieces(sha256(body.content).hexdigest(), pieces)
-
-    def _look_up(self, statement: str, digest: bytes) -> int | None:
-        """The id of what has this hash; None where nothing has it."""
-        key = (statement, digest)
-        if key not in self._found:
-            found = self._connection.execute(statement, (digest,)).fetchone()
-            self._found[key] = found and int(found[0])
-        return self._found[key]
-
-    def _segment(self, piece: _Piece) -> int:
-        known = self._look_up(_FIND_SEGMENT, piece.digest)
-        if known is not None:
-            return known
-        codec, data = piece.packed or pack(piece.content, self._compressor)
-        stored = self._insert(_INSERT_SEGMENT, (piece.digest, codec, len(piece.content), data))
-        self._found[_FIND_SEGMENT, piece.digest] = stored
-        return stored
-
-    def _message(self, said: _Said, parent_id: int | None) -> int:
-        known = self._look_up(_FIND_MESSAGE, said.digest)
-        if known is not None:
-            return known
-        stored = self._insert(_INSERT_MESSAGE, (said.digest, parent_id, sql_text(said.role), said.n))
-        self._found[_FIND_MESSAGE, said.digest] = stored
-        self._connection.executemany(_INSERT_PART, [(stored, n, *part) for n, part in enumerate(said.parts)])
-        return stored
-
-    def _insert(self, statement: str, row: tuple[object, ...]) -> int:
-        inserted = self._connection.execute(statement, row).lastrowid
-        if inserted is None:
-            raise sqlite3.InternalError("an insert gave no rowid")
-        return inserted
-
-
-def chained(messages: Sequence[Message], answers: int) -> list[_Said]:
-    """The messages of a call with their hashes; a message's hash covers all that went before it.
-
-    System messages stand outside the chain: coding agents write the date or a per-call token into theirs, which would
-    make the whole history new with every call.
-    """
-    first_answer = len(messages) - answers
-    chain: list[_Said] = []
-    last: int | None = None
-    for position, message in enumerate(messages):
-        is_answer, is_system = position >= first_answer, message.role == "system"
-        parent = None if is_system else last
-        before, n = (b"", 0) if parent is None else (chain[parent].digest, chain[parent].n)
-        parts = [_part_row(part.kind, part.text, part.data) for part in message.parts]
-        digest = sha256(before + json_text([message.role, parts]).encode()).digest()
-        chain.append(_Said(digest, parent, n + 1, message.role, parts, is_answer))
-        if not is_system and not is_answer:
-            last = position
-    return chain
-
-
-def _part_row(kind: str, text: str | None, data: dict[str, object] | None) -> PartRow:
-    return kind, None if text is None else sql_text(text), None if data is None else json_text(data)
-
-
-def _clean_pairs(body: StoredBody) -> list[tuple[str, str]]:
-    return [(sql_text(name), sql_text(value)) for name, value in body.headers]
+    def _add_parts(self, parts: Sequence[tuple[object, ...]]) -> None:
+        most = max(_INSERT_PARTS)
+        for start in range(0, len(parts), most):
+            some = parts[start : start + most]
+            rows = next(rows for rows in _INSERT_PARTS if rows >= len(some))
+            left_out = repeat(None, 5 * (rows - len(some)))
+            self._connection.execute(_INSERT_PARTS[rows], [*chain.from_iterable(some), *left_out, len(some)])

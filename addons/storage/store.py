@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from addons.core.call import AttemptRecord, SqlValue, StoredBody, StoredCall
+from addons.core.call import SqlValue, StoredBody, StoredCall
 from addons.storage.contents import Contents
 from addons.storage.database import StorageFailure, open_writer
 from addons.storage.fulltext import merge_some
+from addons.storage.prepared import ATTEMPT_COLUMNS, Prepared, attempt_row, prepare
 from addons.storage.reading import read_body, read_call
-from addons.storage.values import iso_time, json_text, sql_value
+from addons.storage.values import iso_time, json_text, sql_value, sql_values
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ WAL_PAGES_MAX = 16_384
 CACHE_KIB = 16 * 1024
 """Each call touches pages all over the indexes of hashes: with SQLite's 2 MiB most of them would be read anew."""
 
-_ATTEMPT_COLUMNS = ("n", "upstream", "host", "model", "key_hint", "status", "failure", "wait_ms", "duration_ms")
-_INSERT_ATTEMPT = f"INSERT INTO attempts (call_id, {', '.join(_ATTEMPT_COLUMNS)}) VALUES (?{', ?' * len(_ATTEMPT_COLUMNS)})"
+_STORED = "SELECT id FROM calls WHERE id IN (SELECT value FROM json_each(?))"
+_INSERT_ATTEMPT = f"INSERT INTO attempts (call_id, {', '.join(ATTEMPT_COLUMNS)}) VALUES (?{', ?' * len(ATTEMPT_COLUMNS)})"
 _INSERT_REDACTION = 'INSERT INTO redactions (call_id, rule, "where", action) VALUES (?, ?, ?, ?)'
 _INSERT_TIMINGS = "INSERT INTO stream_timings (call_id, deltas_ms) VALUES (?, ?)"
 _UPSERT_TLS_FAILURE = """
@@ -69,7 +70,9 @@ class Store:
         columns = [row[1] for row in self._connection.execute("PRAGMA table_info(calls)")]
         self._columns = [name for name in columns if name not in ("stored_at", "pinned")]
         names = ", ".join((*self._columns, "stored_at"))
-        self._insert_call = f"INSERT INTO calls ({names}) VALUES (?{', ?' * len(self._columns)}) ON CONFLICT (id) DO NOTHING"
+        self._insert_call = f"INSERT INTO calls ({names}) VALUES (?{', ?' * len(self._columns)})"
+        self._started_at, self._ts_ms, self._conversation = map(self._columns.index, ("started_at", "ts_ms", "conversation_id"))
+        self._ready: dict[int, Prepared] = {}  # by the call's identity: two may have the same id
 
     def close(self) -> None:
         """Leaves all in the file itself, also where a reader (Datasette) has it open, so that a copy of it alone is whole."""
@@ -95,12 +98,15 @@ class Store:
         except OSError:
             return True
 
-    def prepare(self, call: StoredCall) -> None:
-        """Does some of `write`'s work ahead of it, without a lock; a call that cannot be prepared is told of when it is written."""
-        try:
-            self._contents.prepare(call)
-        except Exception as error:  # a poisoned value, or the disk: `write` meets it again
-            logger.debug("call %s is not prepared: %s", call.row.get("id"), type(error).__name__)
+    def prepare(self, calls: Sequence[StoredCall]) -> None:
+        """Does some of `write`'s work for calls of the next batch ahead of it, without a lock; for those that it was done for it is not
+        done again. A call that cannot be prepared is told of when it is written."""
+        for call in calls:
+            if id(call) not in self._ready:
+                try:
+                    self._ready[id(call)] = prepare(call)
+                except Exception as error:  # a poisoned value: `write` meets it again
+                    logger.debug("call %s is not prepared: %s", call.row.get("id"), type(error).__name__)
 
     def write(self, calls: Sequence[StoredCall]) -> None:
         """Stores a batch in one transaction. A call that cannot be stored costs no other call its place.
@@ -108,9 +114,7 @@ class Store:
         Only when the batch fails is it done one by one; the call that failed is then stored without bodies and messages.
         """
         try:
-            with self._transaction():
-                for call in calls:
-                    self._add(call)
+            self._write_together(calls)
         except StorageFailure:
             raise
         except Exception as error:  # whatever a value does to SQLite, JSON or the hashes: named below, call by call
@@ -119,6 +123,7 @@ class Store:
                 self._write_alone(call)
         finally:
             self._contents.forget()
+            self._ready.clear()
 
     def body(self, call_id: str, kind: str) -> StoredBody | None:
         """See reading.read_body."""
@@ -146,7 +151,6 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             with _failures():
-                self._contents.check()
                 yield
                 self._connection.execute("COMMIT")
         except BaseException:
@@ -156,42 +160,63 @@ class Store:
                     self._connection.execute("ROLLBACK")
             raise
 
+    def _write_together(self, calls: Sequence[StoredCall]) -> None:
+        prepared = [self._ready.get(id(call)) or prepare(call) for call in calls]
+        with _failures():
+            self._contents.find(prepared)
+        with self._transaction():
+            self._add(prepared)
+
     def _write_alone(self, call: StoredCall) -> None:
-        attempts: tuple[tuple[str, Callable[[StoredCall], object]], ...] = (
-            ("stored without its bodies and messages", self._add),
-            ("lost", self._add_row),
+        attempts: tuple[tuple[str, Callable[[], object]], ...] = (
+            ("stored without its bodies and messages", lambda: self._add([prepare(call)])),
+            ("lost", lambda: self._add_row(call)),
         )
         for consequence, add in attempts:
             try:
                 with self._transaction():
-                    add(call)
+                    add()
                 return
             except StorageFailure:
                 raise
             except Exception as error:  # its message may quote the content; its class may not
                 logger.error("call %s is %s: %s", call.row.get("id"), consequence, type(error).__name__)
 
-    def _add(self, call: StoredCall) -> None:
-        if not self._add_row(call):
-            return
-        call_id = str(call.row["id"])
-        self._connection.executemany(_INSERT_ATTEMPT, [_attempt_row(call_id, attempt) for attempt in call.attempts])
-        for body in call.bodies:
-            self._contents.add_body(call_id, body)
-        if call.messages:
-            self._contents.add_messages(call_id, call.messages, call.answers)
-        if call.deltas_ms:
-            self._connection.execute(_INSERT_TIMINGS, (call_id, json_text(call.deltas_ms)))
-        notes = [(call_id, sql_value(note.rule), sql_value(note.where), note.action) for note in call.redactions]
+    def _add(self, prepared: Sequence[Prepared]) -> None:
+        """Inserts those that are new, with all that belongs to them: a statement per table."""
+        new = [prepared[position] for position in self._new([one.id for one in prepared])]
+        self._add_rows([one.call for one in new])
+        self._contents.find(new)
+        self._contents.add(new)
+        timings = [(one.id, json_text(one.call.deltas_ms)) for one in new if one.call.deltas_ms]
+        notes = [(one.id, sql_value(note.rule), sql_value(note.where), note.action) for one in new for note in one.call.redactions]
+        self._connection.executemany(_INSERT_ATTEMPT, [attempt_row(one.id, attempt) for one in new for attempt in one.call.attempts])
+        self._connection.executemany(_INSERT_TIMINGS, timings)
         self._connection.executemany(_INSERT_REDACTION, notes)
 
-    def _add_row(self, call: StoredCall) -> bool:
-        """Was the row new? What a row cannot be without is filled in."""
+    def _add_row(self, call: StoredCall) -> None:
+        if self._new([str(call.row["id"])]):
+            self._add_rows([call])
+
+    def _new(self, ids: Sequence[str]) -> list[int]:
+        """Which of them have no row yet; of those that are equal, the first."""
+        known = {stored for (stored,) in self._connection.execute(_STORED, (json_text(ids),)).fetchall()}
+        first = {call_id: position for position, call_id in reversed(list(enumerate(ids)))}
+        return sorted(position for call_id, position in first.items() if call_id not in known)
+
+    def _add_rows(self, calls: Sequence[StoredCall]) -> None:
+        """What a row cannot be without is filled in."""
         now_ms = _now_ms()
-        needed: dict[str, SqlValue] = {"started_at": iso_time(now_ms), "ts_ms": now_ms, "conversation_id": call.row["id"]}
-        row = needed | {name: kept for name, value in call.row.items() if (kept := sql_value(value)) is not None}
-        values = [row.get(name) for name in self._columns]
-        return self._connection.execute(self._insert_call, (*values, iso_time(now_ms))).rowcount > 0
+        now = iso_time(now_ms)
+        self._connection.executemany(self._insert_call, [self._row(call, now_ms, now) for call in calls])
+
+    def _row(self, call: StoredCall, now_ms: int, now: str) -> list[SqlValue]:
+        row = sql_values(map(call.row.get, self._columns))
+        for position, value in ((self._started_at, now), (self._ts_ms, now_ms), (self._conversation, call.row["id"])):
+            if row[position] is None:
+                row[position] = value
+        row.append(now)
+        return row
 
 
 @contextmanager
@@ -203,10 +228,6 @@ def _failures() -> Iterator[None]:
         if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _IN_THE_WAY:
             raise StorageFailure(error.sqlite_errorname) from error
         raise
-
-
-def _attempt_row(call_id: str, attempt: AttemptRecord) -> tuple[SqlValue, ...]:
-    return (call_id, *(sql_value(getattr(attempt, name)) for name in _ATTEMPT_COLUMNS))
 
 
 def _now_ms() -> int:

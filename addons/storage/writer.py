@@ -221,7 +221,7 @@ class Writer:
             if isinstance(item, CallRecord):
                 batch.calls.append(self._digested(item))
                 if self._store:
-                    self._store.prepare(batch.calls[-1])
+                    self._store.prepare(batch.calls[-1:])
             else:
                 batch.actions.append(item)
             if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):

@@ -8,10 +8,12 @@ import sqlite3
 import string
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from addons.core.call import Message, StoredCall
+from addons.storage.contents import Ids
 from addons.storage.store import Store
 from tests.storage.support import body, rows, say, stored_call
 
@@ -73,13 +75,13 @@ def a_call() -> StoredCall:
 def test_what_was_prepared_is_stored_as_if_it_had_not_been(store: Store) -> None:
     """Also when its segments and messages went, or came, between the two."""
     first, second, third = a_call(), a_call(), a_call()
-    store.prepare(first)
+    store.prepare([first])
     store.write([first])
-    store.prepare(second)
+    store.prepare([second])
     gone(store)
     store.write([second])
     assert rows(store, "SELECT count(*), sum(parent IS NOT NULL) FROM messages") == [(3, 1)]
-    store.prepare(third)
+    store.prepare([third])
     store.write([third])
     for call in (second, third):
         for stored in call.bodies:
@@ -95,19 +97,56 @@ def test_what_is_prepared_is_not_looked_up_under_the_lock(store: Store) -> None:
     store.write([a_call()])
     again, new = a_call(), stored_call(bodies=(body(b"new" * 2000),), messages=(say("user", "new"),))
     for call in (again, new):
-        store.prepare(call)
+        store.prepare([call])
     asked: list[str] = []
     store._connection.set_trace_callback(asked.append)
     store.write([again, new])
-    assert any("INSERT INTO bodies" in statement for statement in asked)
-    assert not [statement for statement in asked if statement.startswith(("SELECT id FROM segments", "SELECT id FROM messages"))]
+    begun = asked.index("BEGIN IMMEDIATE")
+    assert any("INSERT INTO bodies" in statement for statement in asked[begun:])
+    looked_up = [statement.partition(" WHERE")[0] for statement in asked[:begun] if "WHERE hash" in statement]
+    assert sorted(looked_up) == [
+        "SELECT hash, id FROM messages",
+        "SELECT hash, id FROM segments",
+    ]  # only what is new: the rest is remembered
+    assert not [statement for statement in asked[begun:] if "WHERE hash" in statement]
+
+
+def test_what_is_remembered_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many calls come; what was forgotten is found in the database."""
+    monkeypatch.setattr("addons.storage.contents.REMEMBERED", 3)
+    calls = [stored_call(bodies=(body(b"%d" % n),), messages=(say("user", str(n)),)) for n in range(20)]
+    store.write(calls)
+    store.write([stored_call(bodies=call.bodies, messages=call.messages) for call in calls])
+    assert rows(store, "SELECT count(*), (SELECT count(*) FROM messages) FROM segments") == [(20, 20)]
+    contents = store._contents
+    assert [len(ids._known) for ids in (contents._segments, contents._messages)] == [3, 3]
+    assert not (contents._segments._missing or contents._messages._missing or contents._packed or store._ready)
+
+
+def test_many_are_looked_up_in_few_statements(store: Store) -> None:
+    """And each is found, whatever their number is."""
+    for count in (1, 7, 8, 9, 63, 64, 65, 200):
+        digests = [sha256(b"%d" % n).digest() for n in range(count)]
+        store._connection.executemany(
+            "INSERT OR IGNORE INTO messages (hash, role, n) VALUES (?, 'user', 1)", [(digest,) for digest in digests[::2]]
+        )
+        asked: list[str] = []
+        store._connection.set_trace_callback(asked.append)
+        ids = Ids(store._connection, "messages")
+        ids.find([*digests, *digests])
+        ids.find(digests)
+        store._connection.set_trace_callback(None)
+        assert len(asked) <= count // 64 + 7 + 7
+        found = dict(store._connection.execute("SELECT hash, id FROM messages"))
+        assert [ids.get(digest) for digest in digests] == [found.get(digest) for digest in digests]
+        store._connection.execute("DELETE FROM messages")
 
 
 def test_what_a_transaction_took_back_is_not_taken_for_stored(store: Store) -> None:
     """A batch with a call that cannot be stored is written again one by one: ids of the first try are others' now, or nobody's."""
     fine, last = a_call(), a_call()
     for call in (fine, last):
-        store.prepare(call)
+        store.prepare([call])
     poisoned = stored_call(bodies=(replace(body(b""), content="text"),))  # type: ignore[arg-type]
     store.write([fine, last, poisoned])
     assert rows(store, "SELECT count(*) FROM calls") == [(3,)]

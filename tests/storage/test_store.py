@@ -18,6 +18,7 @@ from addons.storage.database import StorageFailure, open_reader
 from addons.storage.reading import read_messages
 from addons.storage.store import Store
 from tests.storage.support import body, full_call, rows, say, stored_call
+from tests.storage.varied import Varied, poisoned
 
 
 def test_a_call_is_read_back_whole(store: Store) -> None:
@@ -42,6 +43,58 @@ def test_a_second_write_of_a_call_is_ignored(store: Store) -> None:
     store.write([replace(call, row=call.row | {"status": 500})])
     assert rows(store, "SELECT status FROM calls") == [(200,)]
     assert rows(store, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+TABLES = {
+    "calls": "rowid, *",
+    "attempts": "*",
+    "segments": "*",
+    "segment_refs": "*",
+    "bodies": "*",
+    "messages": "*",
+    "parts": "*",
+    "parts_fts_docsize": "*",
+    "call_messages": "*",
+    "stream_timings": "*",
+    "redactions": "*",
+}
+
+
+def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, and all words that the search knows, with their places."""
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, parts_fts, instance)")
+        connection.execute("INSERT INTO parts_fts (parts_fts, rank) VALUES ('integrity-check', 1)")
+        found = {table: connection.execute(f"SELECT {columns} FROM {table}").fetchall() for table, columns in TABLES.items()}
+        return found | {"words": connection.execute("SELECT * FROM temp.words").fetchall()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_batch_is_stored_as_if_each_call_had_been_written_alone(store: Store, tmp_path: Path, seed: int) -> None:
+    """All tables are the same: with histories, bodies, system prompts and ids that calls share, with batches that fail, prepared or not."""
+    rng, varied = random.Random(seed), Varied(seed)
+    calls = [call for poison in poisoned() for call in (*varied.calls(90), poison)]
+    with closing(Store(tmp_path / "alone.db")) as alone, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("addons.storage.store._now_ms", lambda: 1_800_000_000_000)
+        for call in calls:
+            alone.write([call])
+        start = 0
+        while batch := calls[start : start + rng.choice((1, 5, 40))]:
+            for call in batch if rng.random() < 0.7 else ():
+                store.prepare([call])
+            store.write(batch)
+            start += len(batch)
+        assert everything(store) == everything(alone)
+
+
+def test_a_batch_with_nothing_new_is_no_error(store: Store) -> None:
+    """Also an empty one, which the writer has when only an action came."""
+    call = full_call()
+    store.write([call])
+    before = everything(store)
+    store.write([])
+    store.write([call, replace(call, row={**call.row})])
+    assert everything(store) == before
 
 
 POISON: dict[str, dict[str, Any]] = {
