@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from addons.core.call import StoredCall
-from addons.storage.values import iso_time, sql_value
+from addons.storage.values import iso_time, sql_values
 
 FILE = "access.jsonl"
 
@@ -44,12 +44,16 @@ COLUMNS = (
 """Columns of `calls` (DESIGN §6), under their own names and in this order, after `time`: when the call ended."""
 
 
+_NAMES = ("time", *COLUMNS)
+_TIMES = ("connect_ms", "ttfb_ms", "ttft_ms", "duration_ms")
+
+
 def access_line(call: StoredCall) -> str:
     """One line, without its break. What is not known is null, as in the table."""
-    row = {name: sql_value(call.row.get(name)) for name in COLUMNS}
-    ts_ms, duration_ms = call.row.get("ts_ms"), row["duration_ms"]
-    for name, value in row.items():
-        if name.endswith("_ms") and isinstance(value, float):
-            row[name] = round(value, 3)
-    ended_ms = int(ts_ms or 0) + (round(duration_ms) if isinstance(duration_ms, int | float) else 0)
-    return orjson.dumps({"time": iso_time(ended_ms), **row}).decode()
+    line = dict(zip(_NAMES, sql_values(map(call.row.get, _NAMES)), strict=True))
+    for name in _TIMES:
+        if isinstance(value := line[name], float):
+            line[name] = round(value, 3)
+    ts_ms, duration_ms = call.row.get("ts_ms"), line["duration_ms"]
+    line["time"] = iso_time(int(ts_ms or 0) + (round(duration_ms) if isinstance(duration_ms, (int, float)) else 0))
+    return orjson.dumps(line).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from addons.storage.values import iso_time
 
@@ -14,7 +14,8 @@ OURS = ("addons", "scripts")
 class AppLog(logging.Handler):
     """Hands each line on; the thread that logs does not wait for a disk. Masking is the business of the filter at all handlers."""
 
-    def __init__(self, put: Callable[[str, str], None]) -> None:
+    def __init__(self, put: Callable[..., None]) -> None:
+        """`put(file, *lines)`."""
         super().__init__()
         self._put = put
 
@@ -27,10 +28,14 @@ class AppLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line; further ones of a traceback are set in below it."""
         try:
-            text = record.getMessage().replace("\n", "\n    ")
-            self._put(FILE, f"{iso_time(int(record.created * 1000))} {record.levelname.lower()} {record.name}: {text}")
+            self.emit_all(record, [record.getMessage()])
         except Exception:
             self.handleError(record)
+
+    def emit_all(self, record: logging.LogRecord, texts: Sequence[str]) -> None:
+        """A line for each of the texts, which a record like this one would have had each."""
+        head = f"{iso_time(int(record.created * 1000))} {record.levelname.lower()} {record.name}: "
+        self._put(FILE, *(head + text.replace("\n", "\n    ") for text in texts))
 
     def install(self, level: int) -> None:
         """At the root logger, once; of several (a script that is loaded again) the last one counts."""

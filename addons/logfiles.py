@@ -148,16 +148,18 @@ class LogFiles:
                 self._thread.start()
                 atexit.register(self.stop)
 
-    def put(self, name: str, line: str) -> None:
-        """One line (without its break) for the file of this name. Never blocks, never raises; before `use` it waits."""
-        data = line.encode("utf-8", "backslashreplace") + b"\n"
+    def put(self, name: str, *lines: str) -> None:
+        """Lines (without their breaks) for the file of this name. Never blocks, never raises; before `use` they wait."""
+        encoded = [line.encode("utf-8", "backslashreplace") + b"\n" for line in lines]
         with self._changed:
-            if self._closed or self._bytes + len(data) > self._limit:
-                self.dropped += 1
-                return
-            self._waiting.append((name, data))
-            self._bytes += len(data)
-            if len(self._waiting) == 1:
+            was_empty = not self._waiting
+            for data in encoded:
+                if self._closed or self._bytes + len(data) > self._limit:
+                    self.dropped += 1
+                    continue
+                self._waiting.append((name, data))
+                self._bytes += len(data)
+            if was_empty and self._waiting:
                 self._changed.notify_all()
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> None:

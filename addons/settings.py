@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions
@@ -17,12 +18,13 @@ from mitmproxy.addonmanager import Loader
 from addons.accesslog import FILE as ACCESS_LOG
 from addons.accesslog import access_line
 from addons.applog import AppLog
+from addons.calllines import call_line, log_lines
 from addons.config import ConfigError, ConfigFile, restart_needed
 from addons.config_checks import doubts
 from addons.core.call import StoredCall
 from addons.core.speeds import measured
 from addons.logfiles import Place
-from addons.loglines import DONE, MaskedLines
+from addons.loglines import MaskedLines
 from addons.proxycore.install import install
 from addons.state import State
 from addons.storage.database import StoreError
@@ -116,13 +118,22 @@ class Settings:
         if not self.file.current.upstreams:
             logger.warning("%s names no upstreams: nothing will be opened, routed or recorded", self.file.current.source)
 
-    def _stored(self, call: StoredCall) -> None:
+    def _stored(self, calls: Sequence[StoredCall]) -> None:
         """In the writer's thread, after each commit."""
-        self.state.tallies.stored(call)
-        self.state.logs.put(ACCESS_LOG, access_line(call))
-        _log_call(call)
-        if seen := measured(call):
-            self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, time.monotonic())
+        now = time.monotonic()
+        told: list[str] = []
+        access: list[str] = []
+        for call in calls:
+            try:
+                self.state.tallies.stored(call)
+                if seen := measured(call):
+                    self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, now)
+                access.append(access_line(call))
+                told.append(call_line(call))
+            except Exception as error:  # the row is safe, and so are the lines of the others
+                logger.error("after storing call %s: %s", call.row.get("id"), type(error).__name__)
+        self.state.logs.put(ACCESS_LOG, *access)
+        log_lines(logger, told)
 
     def _limits(self) -> Limits:
         """In the writer's thread: how long captures stay, by the configuration that is valid now."""
@@ -210,32 +221,6 @@ def _end(reason: str) -> NoReturn:
     """One line and out; mitmproxy would make a traceback of an OptionsError here (DESIGN §2.14)."""
     print(f"turnpike: {reason}", file=sys.stderr)
     raise SystemExit(1)
-
-
-def _log_call(call: StoredCall) -> None:
-    """A line per call, of columns that are masked already."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
-    row = call.row
-    tokens = f"{row['input_tokens']}→{row['output_tokens']} tokens" if row.get("tokens_source") else "tokens unknown"
-    cost = f" ${row['cost_usd']:.6f}" if row.get("cost_usd") is not None else ""
-    model = row.get("response_model") or row.get("served_model") or row.get("model") or row.get("api")
-    tries = f", {len(call.attempts)} tries" if len(call.attempts) > 1 else ""
-    why = f": {str(row.get('error'))[:200]}" if row.get("error") and row.get("outcome") != "ok" else ""
-    logger.info(
-        "%s %s %s %s %s, %s%s, %.0f ms%s%s",
-        row["id"],
-        row["upstream"] or "-",
-        model,
-        row["status"],
-        row["outcome"],
-        tokens,
-        cost,
-        row["duration_ms"] or 0,
-        tries,
-        why,
-        extra={DONE: True},
-    )
 
 
 def _is_default(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from mitmproxy import ctx
 from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.test import taddons
 
-from addons import settings
 from addons.config import Config
 from addons.core.call import StoredCall
 from addons.proxycore.install import make_stream
@@ -200,7 +200,7 @@ def test_key_pools_keep_their_turns(start: Start, file: Path, tmp_path: Path, mo
 
 async def test_a_change_is_seen_while_we_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a signal or a restart; and the watching ends with the proxy."""
-    monkeypatch.setattr(settings, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr("addons.settings.POLL_SECONDS", 0.01)
     taken = asyncio.Event()
     async with running_proxy(tmp_path, UPSTREAMS, listen_host="127.0.0.1") as proxy:
         adopt = proxy.journey.state.adopt
@@ -252,17 +252,24 @@ def test_mitmproxys_lines_that_name_hosts_are_not_logged(start: Start, caplog: p
     assert caplog.messages == ["something went wrong example.com"]
 
 
-def test_each_stored_call_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Of masked columns: id, upstream, model, status, outcome, tokens, cost, duration."""
-    row: dict[str, Any] = dict.fromkeys(("response_model", "served_model", "tokens_source", "cost_usd", "input_tokens", "output_tokens"))
-    row |= {"id": "ID", "upstream": "openai", "model": "gpt-4o", "api": "openai.chat", "status": 200, "outcome": "ok", "duration_ms": 12.4}
+def test_each_stored_call_is_a_line_in_the_logs(
+    make_journey: MakeJourney, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the program's and in the access log, whatever is wrong with one before it."""
+    room = Settings(make_journey(UPSTREAMS, {}).state)
+    files: list[tuple[str, ...]] = []
+    monkeypatch.setattr(room.state.logs, "put", lambda *those: files.append(those))
+    row: dict[str, Any] = dict.fromkeys(("tokens_source", "cost_usd", "served_model"))
+    row |= {"id": "ID", "upstream": "openai", "model": "m", "status": 200, "outcome": "ok", "duration_ms": 12.4}
     with caplog.at_level(logging.INFO):
-        settings._log_call(StoredCall(row))
-        settings._log_call(StoredCall({**row, "tokens_source": "reported", "input_tokens": 3, "output_tokens": 4, "cost_usd": 0.5}))
+        room._stored([StoredCall({**row, "id": "WRONG", "cost_usd": "much"}), StoredCall(row), StoredCall({**row, "id": "ID2"})])
     assert caplog.messages == [
-        "ID openai gpt-4o 200 ok, tokens unknown, 12 ms",
-        "ID openai gpt-4o 200 ok, 3→4 tokens $0.500000, 12 ms",
+        "after storing call WRONG: ValueError",
+        "ID openai m 200 ok, tokens unknown, 12 ms",
+        "ID2 openai m 200 ok, tokens unknown, 12 ms",
     ]
+    [(name, *lines)] = files
+    assert name == "access.jsonl" and [json.loads(line)["id"] for line in lines] == ["WRONG", "ID", "ID2"]
 
 
 def test_each_stored_call_tells_how_fast_its_upstream_was(make_journey: MakeJourney) -> None:
@@ -278,8 +285,7 @@ def test_each_stored_call_tells_how_fast_its_upstream_was(make_journey: MakeJour
         "duration_ms": 1500.0,
         "output_tokens": 100,
     }
-    room._stored(StoredCall({**row, "model": "failed", "outcome": "error"}))
-    room._stored(StoredCall(row))
+    room._stored([StoredCall({**row, "model": "failed", "outcome": "error"}), StoredCall(row)])
     known = {model: room.state.speeds.expected_s("openai", model, time.monotonic()) for model in ("m", "failed")}
     assert known == {"m": pytest.approx(0.5 + 500 / 100), "failed": None}
 

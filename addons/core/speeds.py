@@ -17,6 +17,9 @@ FORGOTTEN_AFTER_S = 1800.0
 FEWEST_TOKENS = 16
 """Of a shorter answer the rate says nothing: it came in one or two pieces."""
 
+NUMBER = (int, float)
+"""For isinstance: a union would be made anew each time."""
+
 _NEW_SHARE = 1 - 0.5 ** (1 / HALF_LIFE_CALLS)
 
 
@@ -99,14 +102,14 @@ def measured(call: StoredCall) -> Measured | None:
         return None
     if not isinstance(upstream, str) or not isinstance(model, str):
         return None
-    first_ms, waited_ms = _number(row.get("ttft_ms")), sum(attempt.wait_ms for attempt in call.attempts)
+    first_ms, waited_ms = _number(row.get("ttft_ms")), sum([attempt.wait_ms for attempt in call.attempts])
     rate = _rate(_number(row.get("output_tokens")), duration_ms - (waited_ms if first_ms is None else first_ms))
     answered_ms = duration_ms if first_ms is None and rate is None else first_ms
     return Measured(upstream, model, None if answered_ms is None else answered_ms - waited_ms, rate)
 
 
 def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, NUMBER) else None
 
 
 def _rate(tokens: float | None, took_ms: float) -> float | None:

@@ -36,6 +36,10 @@ TOKEN_KINDS: Mapping[str, str] = {
 }
 """Columns of `calls` → the label `kind`. The first two are totals, of which the others are parts."""
 
+_TOKEN_KINDS = tuple(TOKEN_KINDS.items())
+NUMBER = (int, float)
+"""For isinstance: a union would be made anew each time."""
+
 
 class Histogram:
     """Counts of values by upper bounds (inclusive), and their sum."""
@@ -108,15 +112,15 @@ class Tallies:
         """In the writer's thread, for each call once."""
         row = call.row
         upstream = str(row.get("upstream") or "")
-        if isinstance(ttft_ms := row.get("ttft_ms"), int | float):
+        if isinstance(ttft_ms := row.get("ttft_ms"), NUMBER):
             self.ttft[upstream].note(ttft_ms / 1000)
-        counts = {kind: count for column, kind in TOKEN_KINDS.items() if isinstance(count := row.get(column), int)}
+        counts = [(kind, count) for column, kind in _TOKEN_KINDS if isinstance(count := row.get(column), int)]
         cost = row.get("cost_usd")
         if not counts and cost is None:
             return
         answered = row.get("outcome") == "ok" and row.get("tokens_source") == "reported"
         model = self._models.label(str(row.get("served_model") or row.get("model") or "") if answered else None)
-        for kind, count in counts.items():
+        for kind, count in counts:
             self.tokens[kind, model] += count
-        if isinstance(cost, int | float):
+        if isinstance(cost, NUMBER):
             self.cost_usd[upstream, model] += cost

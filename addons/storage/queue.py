@@ -23,6 +23,10 @@ CHUNK_BYTES = 120
 """One (time, length) pair of CapturedBody.chunks."""
 
 
+LOOK_S = 0.01
+"""Between two looks for more, while a batch is gathered."""
+
+
 class RecordQueue:
     """First in, first out. Above `limit_bytes` records come in without their bodies; above twice that not at all."""
 
@@ -30,7 +34,7 @@ class RecordQueue:
         self._limit = limit_bytes
         self._changed = threading.Condition()
         self._entries: deque[Entry] = deque()
-        self._closed = False
+        self._closed = self._awaited = False
         self.bytes = 0  # of all that waits or is being written
         self.dropped_bodies = 0
         self.dropped_rows = 0
@@ -64,8 +68,19 @@ class RecordQueue:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     return None
+                self._awaited = True
                 self._changed.wait(remaining)
+                self._awaited = False
             return self._entries.popleft() if self._entries else None
+
+    def gather(self, deadline: float) -> Entry | None:
+        """As `take`, for who has taken one and gathers others: looks for more now and then, so that not each wakes a thread."""
+        while not self._entries and not self._closed:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self.wait_closed(min(remaining, LOOK_S))
+        return self._entries.popleft() if self._entries else None
 
     def written(self, cost: int) -> None:
         """What was taken out is on disk: its bytes are free."""
@@ -89,7 +104,8 @@ class RecordQueue:
             return False
         self._entries.append((item, cost))
         self.bytes += cost
-        self._changed.notify_all()
+        if self._awaited:
+            self._changed.notify_all()
         return True
 
 

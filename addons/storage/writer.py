@@ -15,7 +15,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +80,7 @@ class Writer:
         self,
         store_path: Path,
         digest: Digest,
-        on_stored: Callable[[StoredCall], None] | None = None,
+        on_stored: Callable[[Sequence[StoredCall]], None] | None = None,
         *,
         limit_bytes: int = LIMIT_BYTES,
         open_store: Callable[[Path], Store] = Store,
@@ -191,20 +191,29 @@ class Writer:
                 self._upkeep.after_commit(self._current_store())
                 self._upkeep.step()
 
-    def _take(self, deadline: float | None) -> Entry | None:
-        """As the queue's own, with upkeep while nothing comes; what could not be opened is tried again, so that `healthy` is true again."""
-        while self._error and deadline is None and not len(self._queue) and not self._queue.closed:
+    def _take(self) -> Entry | None:
+        """The first entry of a batch, with upkeep while nothing comes; what could not be opened is tried again, so that `healthy` is
+        true again."""
+        while self._error and not len(self._queue) and not self._queue.closed:
             entry = self._queue.take(time.monotonic() + REOPEN_S)
             if entry:
                 return entry
             self._reopen()
-        upkeep = self._upkeep
-        while upkeep and (deadline is None or upkeep.due_at < deadline):
+        while upkeep := self._upkeep:
             entry = self._queue.take(upkeep.due_at)
             if entry or self._queue.closed:
                 return entry
             upkeep.step()
-        return self._queue.take(deadline)
+        return self._queue.take(None)
+
+    def _take_more(self, deadline: float) -> Entry | None:
+        """A further entry, until `deadline`; upkeep that is due meanwhile is not put off."""
+        while (upkeep := self._upkeep) and upkeep.due_at < deadline:
+            entry = self._queue.gather(upkeep.due_at)
+            if entry or self._queue.closed:
+                return entry
+            upkeep.step()
+        return self._queue.gather(deadline)
 
     def _gather(self, next_commit: float) -> _Batch | None:
         """Waits for a first entry, then digests all that comes until the next commit is due. None: closed and empty.
@@ -213,20 +222,20 @@ class Writer:
         batch under load would be a batch of one.
         """
         batch = _Batch()
-        entry = self._take(None)
+        entry = self._take()
         full_at = max(next_commit, time.monotonic() + COMMIT_INTERVAL_S)
         while entry:
             item, cost = entry
             batch.cost += cost
             if isinstance(item, CallRecord):
                 batch.calls.append(self._digested(item))
-                if self._store:
-                    self._store.prepare(batch.calls[-1:])
             else:
                 batch.actions.append(item)
             if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):
                 break
-            entry = self._take(next_commit)
+            if self._store and not len(self._queue):
+                self._store.prepare(batch.calls)
+            entry = self._take_more(next_commit)
         return batch if batch.cost else None
 
     def _digested(self, record: CallRecord) -> StoredCall:
@@ -316,11 +325,12 @@ class Writer:
         self._error = error
 
     def _tell(self, batch: _Batch) -> None:
-        for call in batch.calls if self._on_stored else ():
-            try:
-                self._on_stored(call)  # type: ignore[misc]  # checked one line above, mypy does not follow it
-            except Exception as error:  # a listener's fault; the row is safe
-                logger.error("after storing call %s: %s", call.row.get("id"), type(error).__name__)
+        if not self._on_stored or not batch.calls:
+            return
+        try:
+            self._on_stored(batch.calls)
+        except Exception as error:  # a listener's fault; the rows are safe
+            logger.error("after storing %d calls: %s", len(batch.calls), type(error).__name__)
 
 
 def plain_facts(record: CallRecord) -> StoredCall:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from addons.core.call import CallRecord
@@ -64,3 +65,31 @@ def test_a_closed_queue_gives_what_it_has_and_takes_nothing() -> None:
     assert not queue.put(call_record())
     assert queue.take(None)
     assert queue.take(None) is None
+
+
+def test_who_gathers_takes_what_came_meanwhile() -> None:
+    """Without being woken for each; what is there is given at once, and nothing after the deadline, or when the queue is closed."""
+    queue = RecordQueue(1_000_000)
+    records = [call_record() for _ in range(2)]
+    queue.put(records[0])
+    assert queue.gather(time.monotonic()) is not None
+    timer = threading.Timer(0.01, queue.put, [records[1]])
+    timer.start()
+    entry = queue.gather(time.monotonic() + 10)
+    assert entry and entry[0] is records[1]
+    timer.join()
+    assert queue.gather(time.monotonic() + 0.01) is None
+    timer = threading.Timer(0.01, queue.close)
+    timer.start()
+    assert queue.gather(time.monotonic() + 3600) is None
+    timer.join()
+
+
+def test_who_waits_is_woken_by_the_next() -> None:
+    """Also after a wait that ended without anything."""
+    queue = RecordQueue(1_000_000)
+    assert queue.take(time.monotonic() + 0.001) is None
+    timer = threading.Timer(0.01, queue.put, [call_record()])
+    timer.start()
+    assert queue.take(None)
+    timer.join()

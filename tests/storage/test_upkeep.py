@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_a_failure_is_said_once_and_stops_no_recording(
     monkeypatch.setattr(Pruner, "step", fail)
     stored = threading.Event()
 
-    def on_stored(_: StoredCall) -> None:
+    def on_stored(_: Sequence[StoredCall]) -> None:
         stored.set()
 
     path = tmp_path / "t.db"

@@ -87,7 +87,7 @@ def test_a_call_is_readable_within_half_a_second(path: Path, make_writer: MakeWr
     stored = threading.Event()
     seen: list[str] = []
 
-    def on_stored(call: StoredCall) -> None:
+    def on_stored(calls: Sequence[StoredCall]) -> None:
         seen.extend(stored_ids(path))
         stored.set()
 
@@ -159,7 +159,7 @@ def test_a_digest_that_fails_costs_no_row(path: Path, make_writer: MakeWriter, c
 def test_a_listener_that_fails_costs_nothing(path: Path, make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:
     """`on_stored` may raise; the thread goes on."""
 
-    def on_stored(call: StoredCall) -> None:
+    def on_stored(calls: Sequence[StoredCall]) -> None:
         raise KeyError
 
     writer = make_writer(on_stored=on_stored)
@@ -175,7 +175,7 @@ def test_a_full_disk_is_waited_out(
 ) -> None:
     """Calls are kept, /ready says why, the log says it once, and all is written when there is room again."""
     stored = threading.Event()
-    writer = make_writer(open_store=broken_disk, on_stored=lambda call: stored.set())
+    writer = make_writer(open_store=broken_disk, on_stored=lambda calls: stored.set())
     assert writer.healthy() == (True, "ok")
     record = call_record()
     writer.put(record)
@@ -319,7 +319,7 @@ def test_two_writers_share_a_file(path: Path, make_writer: MakeWriter) -> None:
 def test_a_deleted_database_is_made_anew(path: Path, make_writer: MakeWriter) -> None:
     """Calls after somebody deleted the file are not written into nowhere."""
     stored = threading.Event()
-    writer = make_writer(on_stored=lambda call: stored.set())
+    writer = make_writer(on_stored=lambda calls: stored.set())
     writer.put(call_record())
     assert stored.wait(2)
     path.unlink()
