@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, count, islice, repeat
+from itertools import count, islice
 
 import zstandard
 
+from addons.storage.manyrows import Insert
 from addons.storage.prepared import Prepared
 from addons.storage.segments import ZSTD_LEVEL, pack
 from addons.storage.values import json_text
@@ -24,20 +25,14 @@ REMEMBERED = 10_000
 LOOKED_UP = (64, 8, 1)
 """Hashes per statement, whose few texts the connection keeps compiled."""
 
-_INSERT_SEGMENT = "INSERT INTO segments (id, hash, codec, size, data) VALUES (?, ?, ?, ?, ?)"
-_INSERT_BODY = """
-INSERT INTO bodies (call_id, kind, headers, encoding, sha256, size, truncated, redacted, segments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_INSERT_MESSAGE = "INSERT INTO messages (id, hash, parent, role, n) VALUES (?, ?, ?, ?, ?)"
-_INSERT_PARTS = {
-    rows: "INSERT INTO parts (message_id, n, kind, text, data) "
-    f"SELECT * FROM (VALUES (?, ?, ?, ?, ?){', (?, ?, ?, ?, ?)' * (rows - 1)}) LIMIT ?"
-    for rows in (4, 32, 256)
-}
-"""By how many rows they take at most. The words of all that a statement inserts are a piece of the search's index, since a trigger adds
-them, and FTS5 writes out what it has gathered before each statement that has one."""
+_insert_segments = Insert("segments", ("id", "hash", "codec", "size", "data"))
+_insert_bodies = Insert("bodies", ("call_id", "kind", "headers", "encoding", "sha256", "size", "truncated", "redacted", "segments"))
+_insert_messages = Insert("messages", ("id", "hash", "parent", "role", "n"))
+_insert_parts = Insert("parts", ("message_id", "n", "kind", "text", "data"))
+"""By as few statements as can be: the words of all that one inserts are a piece of the search's index, since a trigger adds them, and
+FTS5 writes out what it has gathered before each statement that has one."""
 
-_INSERT_CALL_MESSAGE = "INSERT INTO call_messages (call_id, position, message_id, is_answer) VALUES (?, ?, ?, ?)"
+_insert_uses = Insert("call_messages", ("call_id", "position", "message_id", "is_answer"))
 
 Rows = list[tuple[object, ...]]
 
@@ -149,8 +144,8 @@ class Contents:
                         known.stored(digest, number)
                     ids.append(number)
                 bodies.append((*body.row, json_text(ids)))
-        self._connection.executemany(_INSERT_SEGMENT, segments)
-        self._connection.executemany(_INSERT_BODY, bodies)
+        _insert_segments(self._connection, segments)
+        _insert_bodies(self._connection, bodies)
 
     def _add_messages(self, calls: Sequence[Prepared]) -> None:
         messages: Rows = []
@@ -168,14 +163,6 @@ class Contents:
                     known.stored(said.digest, number)
                 ids.append(number)
                 uses.append((call.id, position, number, said.is_answer))
-        self._connection.executemany(_INSERT_MESSAGE, messages)
-        self._add_parts(parts)
-        self._connection.executemany(_INSERT_CALL_MESSAGE, uses)
-
-    def _add_parts(self, parts: Sequence[tuple[object, ...]]) -> None:
-        most = max(_INSERT_PARTS)
-        for start in range(0, len(parts), most):
-            some = parts[start : start + most]
-            rows = next(rows for rows in _INSERT_PARTS if rows >= len(some))
-            left_out = repeat(None, 5 * (rows - len(some)))
-            self._connection.execute(_INSERT_PARTS[rows], [*chain.from_iterable(some), *left_out, len(some)])
+        _insert_messages(self._connection, messages)
+        _insert_parts(self._connection, parts)
+        _insert_uses(self._connection, uses)

@@ -13,6 +13,7 @@ from addons.core.call import SqlValue, StoredBody, StoredCall
 from addons.storage.contents import Contents
 from addons.storage.database import StorageFailure, open_writer
 from addons.storage.fulltext import merge_some
+from addons.storage.manyrows import Insert
 from addons.storage.prepared import ATTEMPT_COLUMNS, Prepared, attempt_row, prepare
 from addons.storage.reading import read_body, read_call
 from addons.storage.values import iso_time, json_text, sql_value, sql_values
@@ -43,7 +44,7 @@ CACHE_KIB = 16 * 1024
 """Each call touches pages all over the indexes of hashes: with SQLite's 2 MiB most of them would be read anew."""
 
 _STORED = "SELECT id FROM calls WHERE id IN (SELECT value FROM json_each(?))"
-_INSERT_ATTEMPT = f"INSERT INTO attempts (call_id, {', '.join(ATTEMPT_COLUMNS)}) VALUES (?{', ?' * len(ATTEMPT_COLUMNS)})"
+_insert_attempts = Insert("attempts", ("call_id", *ATTEMPT_COLUMNS))
 _INSERT_REDACTION = 'INSERT INTO redactions (call_id, rule, "where", action) VALUES (?, ?, ?, ?)'
 _INSERT_TIMINGS = "INSERT INTO stream_timings (call_id, deltas_ms) VALUES (?, ?)"
 _UPSERT_TLS_FAILURE = """
@@ -69,8 +70,7 @@ class Store:
         self._contents = Contents(self._connection)
         columns = [row[1] for row in self._connection.execute("PRAGMA table_info(calls)")]
         self._columns = [name for name in columns if name not in ("stored_at", "pinned")]
-        names = ", ".join((*self._columns, "stored_at"))
-        self._insert_call = f"INSERT INTO calls ({names}) VALUES (?{', ?' * len(self._columns)})"
+        self._insert_calls = Insert("calls", (*self._columns, "stored_at"))
         self._started_at, self._ts_ms, self._conversation = map(self._columns.index, ("started_at", "ts_ms", "conversation_id"))
         self._ready: dict[int, Prepared] = {}  # by the call's identity: two may have the same id
 
@@ -190,7 +190,7 @@ class Store:
         self._contents.add(new)
         timings = [(one.id, json_text(one.call.deltas_ms)) for one in new if one.call.deltas_ms]
         notes = [(one.id, sql_value(note.rule), sql_value(note.where), note.action) for one in new for note in one.call.redactions]
-        self._connection.executemany(_INSERT_ATTEMPT, [attempt_row(one.id, attempt) for one in new for attempt in one.call.attempts])
+        _insert_attempts(self._connection, [attempt_row(one.id, attempt) for one in new for attempt in one.call.attempts])
         self._connection.executemany(_INSERT_TIMINGS, timings)
         self._connection.executemany(_INSERT_REDACTION, notes)
 
@@ -208,7 +208,7 @@ class Store:
         """What a row cannot be without is filled in."""
         now_ms = _now_ms()
         now = iso_time(now_ms)
-        self._connection.executemany(self._insert_call, [self._row(call, now_ms, now) for call in calls])
+        self._insert_calls(self._connection, [self._row(call, now_ms, now) for call in calls])
 
     def _row(self, call: StoredCall, now_ms: int, now: str) -> list[SqlValue]:
         row = sql_values(map(call.row.get, self._columns))
