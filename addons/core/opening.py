@@ -5,6 +5,7 @@ An error before the first content can still be mended by another attempt, since 
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from addons.core.call import Headers
@@ -30,6 +31,10 @@ READ = frozenset(
 """The APIs whose streams say text, reasoning or tool calls, so that their first content is known when it comes."""
 
 
+_STEP = re.compile(rb".+[\r\n]*|[\r\n]+")
+"""A line and the blank ones after it: an event of server-sent events is whole with its blank line, a JSON line with its end."""
+
+
 def opening_of(api: str, status: int, headers: Headers) -> Opening | None:
     """What reads the beginning of this answer; None for one that is no stream, or of which the first content can't be told."""
     kind = (header(headers, "content-type") or "").partition(";")[0].strip().lower()
@@ -50,12 +55,19 @@ class Opening:
         self.error: tuple[str | None, str | None] = (None, None)
 
     def feed(self, chunk: bytes) -> Verdict:
-        """What is known with this chunk. What can't be read counts as content: it is the client's to judge."""
+        """What is known with this chunk. What can't be read counts as content: it is the client's to judge.
+
+        A chunk may hold a whole answer: it is read no further than it takes to know, so that what comes first decides, however it is cut.
+        """
         try:
-            self._reader.feed(self._decoder.feed(chunk))
+            text = self._decoder.feed(chunk)
         except UndecodableBody:
             return "content"
-        return self._verdict()
+        for step in _STEP.finditer(text):
+            self._reader.feed(step[0])
+            if (verdict := self._verdict()) != "unknown":
+                return verdict
+        return "unknown"
 
     def finish(self) -> Verdict:
         """What is known at the end of the stream; "unknown": it said nothing at all."""

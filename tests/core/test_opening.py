@@ -75,6 +75,16 @@ def test_compressed_streams_are_read() -> None:
     assert opening("openai.chat", packed).feed(ROLE + WORD) == "content"
 
 
+@pytest.mark.parametrize("cut", [len(ROLE + WORD + OPENAI_ERROR), len(ROLE + WORD), len(ROLE), 10, 1])
+def test_what_comes_first_decides(cut: int) -> None:
+    """Content before an error, or an error before content, in one chunk or in several; the rest is not even read."""
+    for stream, verdict in ((ROLE + WORD + OPENAI_ERROR, "content"), (ROLE + OPENAI_ERROR + WORD, "error")):
+        reading = opening("openai.chat")
+        said = (reading.feed(stream[at : at + cut]) for at in range(0, len(stream), cut))
+        assert next(one for one in said if one != "unknown") == verdict
+        assert any(reading.error) is (verdict == "error")
+
+
 def test_a_stream_that_ends_without_content() -> None:
     """Says nothing, or an error whose blank line was missing."""
     reading = opening("openai.chat")
