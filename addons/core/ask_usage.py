@@ -21,7 +21,10 @@ PROVIDERS = frozenset({"openai", "openrouter", "deepseek", "groq", "xai", "toget
 OPTION = b'"stream_options":{"include_usage":true}'
 MAX_HELD_BYTES = 64 * 1024  # of one event; the chunk with the usage has about 0.5 kB
 
-_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_BREAKS = b"\r\n"
+_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")  # of an event
+_EVENT_END = re.compile(b"|".join(_ENDS))
+_USAGE = b'"usage"'
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
@@ -81,27 +84,50 @@ class UsageFilter:
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that may go to the client now."""
-        if not self._held and not self._passing and data.endswith((b"\n\n", b"\r\n\r\n")) and not _HAS_USAGE.search(data):
+        if not self._held and not self._passing and _USAGE not in data and data.endswith((b"\n\n", b"\r\n\r\n")):
             return data  # whole events without a usage: nearly every chunk
         data, self._held = self._held + data, b""
-        out, start = bytearray(), 0
-        for end in _EVENT_END.finditer(data):
-            event = data[start : end.end()]
-            if self._passing or not is_usage_chunk(event):
-                out += event
-            start, self._passing = end.end(), False
-        rest = data[start:]
-        if self._passing or len(rest) > MAX_HELD_BYTES:
-            out += rest
-            self._passing = self._passing or bool(rest)
-        else:
-            self._held = rest
-        return bytes(out)
+        at = 0
+        if self._passing:
+            at = _first_end(data, 0)
+            if not at:
+                return data
+            self._passing = False
+        ended = _last_end(data, at, len(data))
+        passed: list[bytes] = []
+        kept = 0
+        while (found := data.find(_USAGE, at, ended)) >= 0:
+            begin, at = _last_end(data, at, found), _first_end(data, found)
+            event = data[begin:at].lstrip(_BREAKS)
+            if is_usage_chunk(event):
+                passed.append(data[kept : at - len(event)])
+                kept = at
+        if len(data) - ended > MAX_HELD_BYTES:
+            self._passing, ended = True, len(data)
+        self._held = data[ended:]
+        passed.append(data[kept:ended])
+        return b"".join(passed)
 
     def flush(self) -> bytes:
         """What was held when the stream ended inside an event."""
         held, self._held = self._held, b""
         return b"" if is_usage_chunk(held) else held
+
+
+def _first_end(data: bytes, start: int) -> int:
+    """Where the event ends that stands at `start`; 0 where it has not ended."""
+    end = _EVENT_END.search(data, start)
+    return end.end() if end else 0
+
+
+def _last_end(data: bytes, start: int, stop: int) -> int:
+    """Where the last event before `stop` ends; `start` where none does."""
+    ends = _ENDS if b"\r" in data else _ENDS[:1]  # searching for what is not there is what takes long
+    last = start
+    for end in ends:
+        if (at := data.rfind(end, start, stop)) >= 0:
+            last = max(last, at + len(end))
+    return last
 
 
 def is_usage_chunk(event: bytes) -> bool:

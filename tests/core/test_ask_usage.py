@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.core.ask_usage import MAX_HELD_BYTES, OPTION, UsageFilter, supports, with_usage
+from addons.core.ask_usage import MAX_HELD_BYTES, OPTION, UsageFilter, is_usage_chunk, supports, with_usage
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,26 @@ def test_any_cut_gives_the_stream_without_the_usage(cuts: list[int]) -> None:
     usage_filter = UsageFilter()
     out = b"".join(usage_filter.feed(STREAM[start:end]) for start, end in pairwise(places))
     assert out + usage_filter.flush() == b"".join(KEPT)
+
+
+ENDS = [b"", b"\n", b"\r\n", b"\r", b"\n\n", b"\r\n\r\n", b"\r\r"]
+PIECES = [*ENDS, b"x", b": ping", *KEPT, *(event(USAGE, end) for end in ENDS)]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_what_passes_is_what_a_walk_over_all_events_would_pass(pieces: list[bytes]) -> None:
+    """The filter looks only for usage; each event looked at by itself gives the same, but for the line breaks before a usage chunk."""
+    stream = b"".join(pieces)
+    start, walked = 0, []
+    for end in re.finditer(rb"\r\n\r\n|\n\n|\r\r", stream):
+        if not is_usage_chunk(piece := stream[start : end.end()]):
+            walked.append(piece)
+        start = end.end()
+    if not is_usage_chunk(stream[start:]):
+        walked.append(stream[start:])
+    usage_filter = UsageFilter()
+    passed = usage_filter.feed(stream) + usage_filter.flush()
+    assert re.sub(rb"[\r\n]+", b"\n", passed).strip() == re.sub(rb"[\r\n]+", b"\n", b"".join(walked)).strip()
 
 
 def test_whole_events_pass_at_once() -> None:
