@@ -112,6 +112,22 @@ class AttemptStream(TurnpikeStream):
             self._running = not isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
         yield from super()._handle_event(event)
 
+    def relay(self, attempt_id: int, data: bytes) -> list[bytes] | None:
+        """A piece of an answer that is being streamed, without an event for it: what of it goes to the client. None where it needs one."""
+        response = self.flow.response
+        if (
+            response is None
+            or self._paused is not None
+            or attempt_id != self.attempt_id
+            or self.server_state != self.state_stream_response_body
+            or "_handle_event" in vars(self)  # nobody is left whom it could be sent to
+            or self.context.options.store_streamed_bodies
+        ):
+            return None
+        self._heard = time.monotonic()
+        passed = response.stream(data) if callable(response.stream) else data
+        return [passed] if isinstance(passed, bytes) else list(passed)
+
     # The request ------------------------------------------------------------------------------------------------------
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
@@ -228,13 +244,13 @@ class AttemptStream(TurnpikeStream):
             yield from self._failed("status", f"status {response.status_code}", ErrorCode.GENERIC_SERVER_ERROR, response)
 
     def _release(self) -> Commands:
-        """The client gets what was held, in the chunks in which it came."""
+        """The client gets what was held."""
         held, self._held = self._held, None
         if held is None:
             return
         self.server_state = self.state_wait_for_response_headers
         yield from self._pass_on(held.begin)
-        for event in held.events:
+        for event in held.replay():
             yield from self.server_state(event)
 
     def _answer(self) -> Commands:

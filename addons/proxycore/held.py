@@ -47,11 +47,19 @@ class Held:
             return "failed"
         return "release" if verdict == "content" or ended or self.size > HOLD_BYTES else "holding"
 
+    def replay(self) -> list[HttpEvent]:
+        """What was held behind the headers, to be passed on: the body in one piece, since all of it is there."""
+        rest = [event for event in self.events if not isinstance(event, ResponseData)]
+        return [ResponseData(self.events[0].stream_id, self._body), *rest] if len(rest) < len(self.events) else rest
+
+    @property
+    def _body(self) -> bytes:
+        return b"".join([event.data for event in self.events if isinstance(event, ResponseData)])
+
     def whole(self) -> http.Response:
         """The response with the body that has come, which may have broken off."""
         response = self.begin.response
-        content = b"".join(event.data for event in self.events if isinstance(event, ResponseData))
-        response.data.content = content
+        response.data.content = content = self._body
         response.trailers = next((event.trailers for event in self.events if isinstance(event, ResponseTrailers)), None)
         response.timestamp_end = time.time()
         if "content-length" in response.headers:

@@ -29,6 +29,15 @@ def test_an_error_is_collected_to_its_end() -> None:
     assert (response.raw_content, response.headers["content-length"], response.trailers) == (b"slow down", "9", http.Headers(x="1"))
 
 
+def test_what_was_held_is_passed_on_in_one_piece() -> None:
+    """The body is there at once; what came behind it stays behind it."""
+    one, end = held(429), ResponseEndOfMessage(1)
+    assert one.replay() == []
+    for event in (ResponseData(1, b"slow "), ResponseData(1, b"down"), end):
+        one.take(event)
+    assert one.replay() == [ResponseData(1, b"slow down"), end]
+
+
 def test_an_error_without_end_is_not_held() -> None:
     """A megabyte is no error message."""
     one = held(500)
