@@ -131,8 +131,8 @@ class AttemptRecord:
 class CapturedBody:
     """The bytes of one body as they crossed the wire (still content-encoded), at most `capture.max_body` of them.
 
-    `chunks` holds (milliseconds since the call began, length) for each chunk taken in, in order; the sum of the
-    lengths is `size`, which may be more than `content` holds. `tail` is the last part of a body that was cut, so that
+    `chunks` holds (milliseconds since the call began, length) for each chunk taken in, in order (what came at once is one); the sum of
+    the lengths is `size`, which may be more than `content` holds. `tail` is the last part of a body that was cut, so that
     usage at the end of a long stream is still found. `decoded`: the Content-Encoding that `headers` names is off already
     (what is imported often comes so).
     """
