@@ -25,7 +25,7 @@ from mitmproxy.addonmanager import AddonManager, Loader, traverse
 
 from addons.proxycore import quick
 from addons.proxycore.handling import Turn, arguments_of
-from addons.proxycore.idle import Idle, idle_rule
+from addons.proxycore.idle import Idle, idle_rule, needed
 
 OPTION = "turnpike_dispatch"
 
@@ -58,12 +58,12 @@ logger = logging.getLogger(__name__)
 class Group(NamedTuple):
     """An add-on of the chain with all below it: a handler that fails costs those after it in its group, and no other group.
 
-    `owners`: those that have the hook, in order, each with what tells that it has nothing to do (None: it is asked in any case); None
-    where one of them has others below it, which it may change: then the group is walked.
+    `owners`: those that have the hook, in order, each with what tells that it has nothing to do (`idle.py`; None: it is asked in any
+    case); None where one of them has others below it, which it may change: then the group is walked.
     """
 
     top: Any
-    owners: tuple[tuple[Any, Idle | None], ...] | None
+    owners: tuple[tuple[Any, Idle | None, str | None], ...] | None
 
 
 class Table(dict[str, list[Group]]):
@@ -97,11 +97,11 @@ class Table(dict[str, list[Group]]):
                 return False
         return True
 
-    def _owners(self, members: list[Any], name: str) -> tuple[tuple[Any, Idle | None], ...] | None:
+    def _owners(self, members: list[Any], name: str) -> tuple[tuple[Any, Idle | None, str | None], ...] | None:
         owners = [a for a in members if id(a) in self._asked or inspect.getattr_static(a, name, _ABSENT) is not _ABSENT]
         if any(id(owner) in self._parents for owner in owners):
             return None
-        return tuple((owner, idle_rule(owner, name)) for owner in owners)
+        return tuple((owner, idle_rule(owner, name), needed(owner, name)) for owner in owners)
 
 
 class HookDispatch:
@@ -179,16 +179,22 @@ class Dispatch:
 
     def begin(self, event: hooks.Hook) -> Coroutine[Any, Any, None] | None:
         """`handle_lifecycle` up to where it has to wait: None when all is done, as with most hooks, else what remains of it."""
-        return _begun(self._lifecycle(event))
-
-    def _lifecycle(self, event: hooks.Hook) -> Generator[Awaitable[Any]]:
         if event.name in WALKED:
-            yield AddonManager.trigger_event(self._manager, event)
-        else:
-            yield from self._hand_out(event)
+            return self._wait_and_update(event, AddonManager.trigger_event(self._manager, event))
+        if (rest := _begun(self._hand_out(event))) is not None:
+            return self._wait_and_update(event, rest)
+        return self._begin_update(event)
+
+    async def _wait_and_update(self, event: hooks.Hook, rest: Coroutine[Any, Any, None]) -> None:
+        await rest
+        if (update := self._begin_update(event)) is not None:
+            await update
+
+    def _begin_update(self, event: hooks.Hook) -> Coroutine[Any, Any, None] | None:
+        if not self.groups("update"):
+            return None
         subject = arguments_of(event)[0]
-        if isinstance(subject, flow.Flow) and self.groups("update"):
-            yield from self._hand_out(hooks.UpdateHook([subject]))
+        return _begun(self._hand_out(hooks.UpdateHook([subject]))) if isinstance(subject, flow.Flow) else None
 
     def _hand_out(self, event: hooks.Hook) -> Generator[Awaitable[Any]]:
         """Calls the handlers in order; yields what has to be awaited before the next, whose error may be thrown in."""
@@ -201,8 +207,8 @@ class Dispatch:
                 if owners is None:
                     yield manager.invoke_addon(top, event)
                     continue
-                for owner, idle in owners:
-                    if idle is not None and idle(owner, *arguments):
+                for owner, idle, needs in owners:
+                    if (needs is not None and not getattr(owner, needs)) or (idle is not None and idle(owner, *arguments)):
                         continue
                     handler = getattr(owner, name, None)
                     if handler and _is_handler(handler, name, owner):

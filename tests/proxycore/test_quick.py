@@ -22,9 +22,11 @@ def test_the_internals_are_those_that_were_read(one: Replacement) -> None:
     assert one.fits()
 
 
-def test_so_are_the_stock_add_ons_that_are_not_asked() -> None:
-    """As above."""
-    assert idle.broken_pins() == []
+@pytest.mark.parametrize("kind", [*idle.NEEDS, *idle.RULES], ids=lambda kind: kind.__name__)
+def test_so_are_the_stock_add_ons_that_are_not_asked(kind: type) -> None:
+    """As above; each has been read."""
+    assert idle.broken_pins(kind) == []
+    assert {name for owner in kind.__mro__ for name in idle.READ.get(owner, ())} >= {*idle.NEEDS.get(kind, ("", ()))[1]}
 
 
 def test_all_is_put_in_place_and_taken_away() -> None:
