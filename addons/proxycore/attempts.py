@@ -63,7 +63,8 @@ _attempt_ids = itertools.count(1_000_001, 2)
 _used: WeakSet[Connection] = WeakSet()
 _paused: dict[http.HTTPFlow, AttemptStream] = {}  # whoever ends a pause takes its call out
 
-FROM_UPSTREAM = (ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError)
+FROM_CLIENT = frozenset({RequestHeaders, RequestData, RequestTrailers, RequestEndOfMessage})
+FROM_UPSTREAM = frozenset({ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError})
 
 
 class GetFreshConnection(GetHttpConnection):
@@ -99,18 +100,26 @@ class AttemptStream(TurnpikeStream):
         self.watch.ask(self.due)
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, Expired):
+        """No generator of its own around that of the state, which most events are for."""
+        kind, state = type(event), None
+        if kind in FROM_CLIENT:
+            state = self.client_state
+        if kind in FROM_UPSTREAM:
+            if event.stream_id != self.attempt_id:  # type: ignore[attr-defined]
+                return self._ignore()  # of an attempt that was abandoned
+            event.stream_id = self.stream_id  # type: ignore[attr-defined]
+            self._heard = time.monotonic()
+            self._running = kind is not ResponseEndOfMessage and kind is not ResponseProtocolError
+            state = None if kind is ResponseProtocolError else self.server_state
+        elif isinstance(event, Expired):
             if event.blocked:
                 self._heard = time.monotonic()  # it is the client that is slow: nothing more is read from the upstream meanwhile
-            yield from self._on_expired()
-            return
-        if isinstance(event, FROM_UPSTREAM):
-            if event.stream_id != self.attempt_id:
-                return  # of an attempt that was abandoned
-            event.stream_id = self.stream_id
-            self._heard = time.monotonic()
-            self._running = not isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
-        yield from super()._handle_event(event)
+            return self._on_expired()
+        work: Commands = super()._handle_event(event) if state is None else state(event)
+        return work
+
+    def _ignore(self) -> Commands:
+        yield from ()
 
     def relay(self, attempt_id: int, data: bytes) -> list[bytes] | None:
         """A piece of an answer that is being streamed, without an event for it: what of it goes to the client. None where it needs one."""
