@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from addons.proxycore import handling, http1, httplayer, shortcuts
+from addons.proxycore import handling, heads, http1, httplayer, shortcuts
 from addons.proxycore.pins import put_back, replace_all
 
-GROUPS = (handling.REPLACED, *shortcuts.REPLACED, http1.REPLACED, httplayer.REPLACED)
+GROUPS = (handling.REPLACED, *shortcuts.REPLACED, *heads.REPLACED, http1.REPLACED, httplayer.REPLACED)
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Small things of mitmproxy that every call does some dozen times, done with less: each gives what the stock one gives.
 
-- a header is looked for without a `KeyError` where it is not, and without asking a chain of base classes;
+- a header is looked for in a table of them, made once, without a `KeyError` where it is not and without asking a chain of base classes;
 - an option's value is not deep-copied where it is one that can't change;
 - a host that was found valid, or an authority that was parsed, is not looked at again;
 - a context is not given a server, with an id of its own, that is thrown away at once;
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
@@ -56,14 +56,37 @@ def get_all(self: http.Headers, name: str | bytes) -> list[str]:
 
 def get(self: http.Headers, key: str | bytes, default: Any = None) -> Any:
     """`Mapping.get`."""
-    values = get_all(self, key)
-    return ", ".join(values) if values else default
+    value = folded(self).get(_key(key))
+    return default if value is None else value.decode("utf-8", "surrogateescape")
 
 
 def contains(self: http.Headers, key: object) -> bool:
     """`Mapping.__contains__`."""
-    sought = _key(key)
-    return any([name.lower() == sought for name, _ in self.fields])
+    return _key(key) in folded(self)
+
+
+_FOLDED = "turnpike_folded"
+"""The attribute of headers where what was found in them is, and in which fields: another name or value makes other fields."""
+
+
+def folded(headers: http.Headers) -> Mapping[bytes, bytes]:
+    """The values by names in lower case, those of one name joined by commas."""
+    known, fields = vars(headers), headers.fields
+    if (memo := known.get(_FOLDED)) is not None and memo[0] is fields:
+        return memo[1]  # type: ignore[no-any-return]
+    found = {name.lower(): value for name, value in fields}
+    if len(found) != len(fields):
+        found = _join(fields)
+    if type(fields) is tuple:
+        known[_FOLDED] = fields, found
+    return found
+
+
+def _join(fields: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return {name: b", ".join(several) for name, several in values.items()}
 
 
 def _bytes(text: str | bytes) -> bytes:
