@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from mitmproxy import flow, http
 from mitmproxy.connection import Connection
-from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.http import validate
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, SendHttp
@@ -471,7 +471,7 @@ class AttemptStream(TurnpikeStream):
         if not self.context.options.validate_inbound_headers:
             return None
         try:
-            validate_headers(response)
+            validate.validate_headers(response)
         except ValueError as error:
             return f"the upstream sent {error}"
         return None

@@ -18,19 +18,20 @@ from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.net.http import http1, validate
 from mitmproxy.net.http.http1 import read
-from mitmproxy.proxy import events
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import http as layers
-from mitmproxy.proxy.layers.http import HTTPMode, HttpStream, _http1
+from mitmproxy.proxy.layers.http import HttpStream, _http1
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from mitmproxy.utils import human
 
-from addons.proxycore import attempts
 from addons.proxycore.pins import Replacement
-from addons.proxycore.shortcuts import REMEMBERED, folded
+from addons.proxycore.shortcuts import REMEMBERED, folded, option
 from addons.proxycore.stream import Commands
 
 LINE_END = b"\r\n"
 HEAD_END = LINE_END * 2
+NOTHING: tuple[commands.Command, ...] = ()
+"""To be said where all is well: `yield from` gives None then, which is as good as False."""
 
 
 def _stock(owner: Any, name: str) -> Any:
@@ -45,7 +46,7 @@ _stock_read_response_head: Callable[[list[bytes]], http.Response] = _stock(read,
 _stock_body_size: Callable[[http.Request, http.Response | None], int | None] = _stock(read, "expected_http_body_size")
 _stock_connection_close: Callable[[str | bytes, http.Headers], bool] = _stock(read, "connection_close")
 _stock_check_headers: Callable[[http.Message], None] = _stock(validate, "validate_headers")
-_stock_check_request: Callable[[HTTPMode, http.Request, bool], str | None] = _stock(layers, "validate_request")
+_stock_check_invalid: Callable[[HttpStream, bool], Commands] = _stock(HttpStream, "check_invalid")
 _stock_check_body_size: Callable[[HttpStream, bool], Commands] = _stock(HttpStream, "check_body_size")
 _stock_mark_done: Callable[..., Commands] = _stock(Http1Connection, "mark_done")
 _stock_method: Any = _stock(http.Request, "method")
@@ -157,15 +158,14 @@ def connection_close(http_version: str | bytes, headers: http.Headers) -> bool:
     return _stock_connection_close(http_version, headers)
 
 
-def mark_done(self: Http1Connection, *, request: bool = False, response: bool = False) -> Commands:
+def mark_done(self: Http1Connection, *, request: bool = False, response: bool = False) -> Iterable[commands.Command]:
     """`Http1Connection.mark_done`."""
     self.request_done = self.request_done or request
     self.response_done = self.response_done or response
     if not (self.request_done and self.response_done):
-        return
+        return NOTHING
     if not _stays_open(self.request, self.response):
-        yield from _stock_mark_done(self)
-        return
+        return _stock_mark_done(self)
     self.request_done = self.response_done = False
     self.request = self.response = None
     if isinstance(self, Http1Server):
@@ -173,8 +173,7 @@ def mark_done(self: Http1Connection, *, request: bool = False, response: bool = 
     else:
         self.stream_id = None
     self.state = self.read_headers
-    if self.buf:
-        yield from self.state(events.DataReceived(self.conn, b""))
+    return self.state(events.DataReceived(self.conn, b"")) if self.buf else NOTHING
 
 
 def _stays_open(request: http.Request | None, response: http.Response | None) -> bool:
@@ -198,13 +197,24 @@ _names: set[bytes] = set()
 """Names of headers that are known to be valid, in lower case."""
 
 
+def check_invalid(self: HttpStream, request: bool) -> Iterable[commands.Command]:
+    """`HttpStream.check_invalid`."""
+    checked = option(self.context.options, "validate_inbound_headers")
+    if request:
+        asked = self.flow.request
+        fit = asked.data.scheme in SCHEMES and asked.method != "CONNECT" and (not checked or is_plain(asked))
+    else:
+        fit = not checked or is_plain(self.flow.response)  # type: ignore[arg-type]
+    return NOTHING if fit else _stock_check_invalid(self, request)
+
+
 def check_headers(message: http.Message) -> None:
     """`validate.validate_headers`. Raises ValueError."""
-    if not _is_plain(message):
+    if not is_plain(message):
         _stock_check_headers(message)
 
 
-def _is_plain(message: http.Message) -> bool:
+def is_plain(message: http.Message) -> bool:
     """Are its headers such that there is nothing to be said against them? False where that is not known here."""
     headers = folded(message.data.headers)
     if not (_names.issuperset(headers) or _learn(headers)):
@@ -227,20 +237,11 @@ def _learn(names: Mapping[bytes, bytes]) -> bool:
     return True
 
 
-def check_request(mode: HTTPMode, request: http.Request, validate_inbound_headers: bool) -> str | None:
-    """`layers.http.validate_request`."""
-    if request.data.scheme in SCHEMES and request.method != "CONNECT" and (not validate_inbound_headers or _is_plain(request)):
-        return None
-    return _stock_check_request(mode, request, validate_inbound_headers)
-
-
-def check_body_size(self: HttpStream, request: bool) -> Commands:
+def check_body_size(self: HttpStream, request: bool) -> Iterable[commands.Command]:
     """`HttpStream.check_body_size`."""
     options = self.context.options
-    limit, held = options.body_size_limit, options.stream_large_bodies
-    if not (limit or held) or _fits(self, request, limit, held):
-        return False
-    return (yield from _stock_check_body_size(self, request))
+    limit, held = option(options, "body_size_limit"), option(options, "stream_large_bodies")
+    return NOTHING if not (limit or held) or _fits(self, request, limit, held) else _stock_check_body_size(self, request)
 
 
 def _fits(stream: HttpStream, request: bool, limit: str | None, held: str | None) -> bool:
@@ -316,8 +317,9 @@ REPLACED = (
     (
         *(Replacement(owner, "expected_http_body_size", "bf258f07286cf770", body_size) for owner in (read, http1, layers)),
         *(Replacement(owner, "connection_close", "d53e499096578d6b", connection_close) for owner in (read, http1)),
-        *(Replacement(owner, "validate_headers", "e7647a94704363e7", check_headers) for owner in (validate, layers, attempts)),
-        Replacement(layers, "validate_request", "e7cec257ce91b7c5", check_request),
+        Replacement(HttpStream, "check_invalid", "ef0a126eef45d903", check_invalid),
+        Replacement(layers, "validate_request", "e7cec257ce91b7c5"),
+        Replacement(validate, "validate_headers", "e7647a94704363e7", check_headers),
         Replacement(Http1Connection, "mark_done", "dc5ed395ce4f0763", mark_done),
         Replacement(HttpStream, "check_body_size", "236ca0a7b9fd4f69", check_body_size),
         Replacement(_http1, "should_make_pipe", "a6c0dc00208d5e49"),
