@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 import h11
-from h11._readers import ChunkedReader
+from h11._readers import ChunkedReader, ContentLengthReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
@@ -29,6 +29,7 @@ from addons.proxycore.pins import Replacement
 from addons.proxycore.stream import Commands
 
 CRLF = b"\r\n"
+ENDED = h11.EndOfMessage()
 _PLAIN_SIZE = re.compile(rb"([0-9a-fA-F]{1,20})\r\n")
 """A chunk's first line, of those that h11 takes the ones without extension; an extension is no fault, but nobody sends one."""
 
@@ -64,6 +65,8 @@ def read_body(self: Http1Connection, event: events.Event) -> Commands:
 
 def _take(reader: Any, buffer: ReceiveBuffer, pieces: list[bytes | bytearray]) -> h11.EndOfMessage | None:
     """Put into `pieces` what there is of the body. Gives its end, when that has come. Raises h11.ProtocolError."""
+    if type(reader) is ContentLengthReader:
+        return _take_counted(reader, buffer, pieces)
     chunked = type(reader) is ChunkedReader
     while True:
         if chunked and take_chunks(reader, buffer, pieces) and not buffer:
@@ -72,6 +75,15 @@ def _take(reader: Any, buffer: ReceiveBuffer, pieces: list[bytes | bytearray]) -
         if not isinstance(found, h11.Data):
             return found  # type: ignore[no-any-return]
         pieces.append(found.data)
+
+
+def _take_counted(reader: ContentLengthReader, buffer: ReceiveBuffer, pieces: list[bytes | bytearray]) -> h11.EndOfMessage | None:
+    """The same where the length is known: without an event of h11's for the data, and another for its end."""
+    if reader._remaining and buffer:
+        data = buffer._extract(reader._remaining)
+        reader._remaining -= len(data)
+        pieces.append(data)
+    return None if reader._remaining else ENDED
 
 
 def take_chunks(reader: ChunkedReader, buffer: ReceiveBuffer, pieces: list[bytes | bytearray]) -> bool:
@@ -126,6 +138,9 @@ REPLACED = (
     Replacement(Http1Connection, "read_body", "aece271029af36e4", read_body),
     Replacement(ChunkedReader, "__init__", "232ef6fe23fd20ab"),
     Replacement(ChunkedReader, "__call__", "2618d847a89a1505"),
+    Replacement(ContentLengthReader, "__init__", "9cfa291bec9f62f4"),
+    Replacement(ContentLengthReader, "__call__", "83205782bcb1dcf6"),
+    Replacement(ReceiveBuffer, "maybe_extract_at_most", "a283b372f1fb7393"),
     Replacement(ReceiveBuffer, "__init__", "e12e530df7b8d32a"),
     Replacement(ReceiveBuffer, "_extract", "9f46b67fb9e57164"),
     Replacement(HttpStream, "_handle_event", "e3cbfef7310ae81f"),

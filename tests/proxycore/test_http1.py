@@ -7,7 +7,7 @@ from typing import Any
 
 import h11
 import pytest
-from h11._readers import ChunkedReader
+from h11._readers import ChunkedReader, ContentLengthReader
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,14 +134,30 @@ def test_chunks_that_are_taken_are_those_that_h11_reads(parts: list[bytes], one_
         assert (bytes(ours), vars(reader)) == (bytes(theirs), vars(stock))
 
 
-def _read(reader: ChunkedReader, buffer: ReceiveBuffer, got: list[bytes | bytearray]) -> str:
+@settings(max_examples=200)
+@given(st.integers(0, 12), st.lists(st.binary(max_size=6), max_size=6))
+def test_a_counted_body_is_read_as_by_h11(length: int, parts: list[bytes]) -> None:
+    """To its end and no further, whatever comes behind it."""
+    ours, theirs = ReceiveBuffer(), ReceiveBuffer()
+    reader, stock = ContentLengthReader(length), ContentLengthReader(length)
+    got: list[bytes | bytearray] = []
+    for piece in parts:
+        ours += piece
+        theirs += piece
+        with_ours, with_theirs = _read(reader, ours, got), _read_stock(stock, theirs)
+        assert (b"".join(got), with_ours) == with_theirs
+        assert (bytes(ours), vars(reader)) == (bytes(theirs), vars(stock))
+        got.clear()
+
+
+def _read(reader: ChunkedReader | ContentLengthReader, buffer: ReceiveBuffer, got: list[bytes | bytearray]) -> str:
     try:
         return repr(http1._take(reader, buffer, got) or "")[:20].strip("'")
     except Exception as error:
         return repr(error)
 
 
-def _read_stock(reader: ChunkedReader, buffer: ReceiveBuffer) -> tuple[bytes, str]:
+def _read_stock(reader: ChunkedReader | ContentLengthReader, buffer: ReceiveBuffer) -> tuple[bytes, str]:
     got = []
     try:
         while isinstance(event := reader(buffer), h11.Data):
