@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from h11._receivebuffer import ReceiveBuffer
@@ -279,15 +280,15 @@ def method(self: http.Request) -> str:
 
 def authority(self: http.Request) -> str:
     """`Request.authority`, which no request in origin form has."""
-    return _stock_authority.fget(self) if self.data.authority else ""
+    return "" if self.data.authority == b"" else _stock_authority.fget(self)
 
 
 def set_authority(self: http.Request, val: str | bytes) -> None:
     """The same to be set."""
-    if val:
-        _stock_authority.fset(self, val)
-    else:
+    if val == "":
         self.data.authority = b""
+    else:
+        _stock_authority.fset(self, val)
 
 
 # Writing ----------------------------------------------------------------------------------------------------------------
@@ -304,9 +305,9 @@ REPLACED = (
         Replacement(ReceiveBuffer, "_extract", "9f46b67fb9e57164"),
         Replacement(ReceiveBuffer, "__init__", "e12e530df7b8d32a"),
     ),
-    (Replacement(read, "_read_headers", "66807318a8b7a7b7", read_headers),),
-    (Replacement(read, "raise_if_http_version_unknown", "e1159a2812bbb30c", check_version),),
     (
+        Replacement(read, "_read_headers", "66807318a8b7a7b7", read_headers),
+        Replacement(read, "raise_if_http_version_unknown", "e1159a2812bbb30c", check_version),
         *(Replacement(owner, "read_request_head", "d7a54f7078584448", read_request_head) for owner in (read, http1)),
         *(Replacement(owner, "read_response_head", "7f1f014abc5eeac1", read_response_head) for owner in (read, http1)),
         Replacement(read, "_read_request_line", "f212df4b4badf61b"),
@@ -331,6 +332,7 @@ REPLACED = (
     (
         Replacement(http.Request, "method", "0b605c43206f4964", property(method, _stock_method.fset)),
         Replacement(http.Request, "authority", "3652bf51b377d76f", property(authority, set_authority)),
+        Replacement(SimpleNamespace(__name__="Request.authority", setter=_stock_authority.fset), "setter", "5b5043affa81f45a"),
     ),
     (Replacement(http.Headers, "__bytes__", "afea97a00d3d61dd", head_block),),
 )
