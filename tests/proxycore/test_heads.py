@@ -98,6 +98,22 @@ def test_the_usual_is_plain(field: tuple[bytes, bytes]) -> None:
     assert heads.is_plain(_response([field], 200, b"HTTP/1.1"))
 
 
+@pytest.mark.parametrize("status", [100, 204])
+def test_an_answer_without_a_body_has_no_coding(status: int) -> None:
+    """Mitmproxy refuses it."""
+    assert not heads.is_plain(_response([(b"Transfer-Encoding", b"chunked")], status, b"HTTP/1.1"))
+
+
+@pytest.mark.parametrize("field", [(b"Connection", b"close"), (b"Connection", b"keep-alive")])
+def test_who_speaks_of_the_connection_is_left_to_mitmproxy(field: tuple[bytes, bytes]) -> None:
+    """On either side."""
+    size = (b"Content-Length", b"0")
+    ask, answer = _request([], b"GET", b"HTTP/1.1"), _response([size], 200, b"HTTP/1.1")
+    assert heads._stays_open(ask, answer)
+    assert not heads._stays_open(_request([field], b"GET", b"HTTP/1.1"), answer)
+    assert not heads._stays_open(ask, _response([size, field], 200, b"HTTP/1.1"))
+
+
 def test_names_that_are_known_are_few_and_short() -> None:
     """A client may send any number of them, of any length."""
     response = _response([], 200, b"HTTP/1.1")
