@@ -4,12 +4,12 @@
                                    └────── redaction ──► bodies, headers, messages, texts
 
 Readings are made of the true bytes (conversations are told apart by them); whatever leaves here was masked before it
-was cut. Runs in the writer's thread, one call at a time.
+was cut. Runs in the writer's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,7 +35,8 @@ from addons.core.estimating import Estimator
 from addons.core.failures import failure_told
 from addons.core.polls import Polls
 from addons.core.pricing import Prices
-from addons.core.redaction.cleaner import Cleaner
+from addons.core.redaction.ahead import Subject
+from addons.core.redaction.cleaner import Cleaner, look_ahead, subject
 from addons.core.redaction.redactor import Redactor
 from addons.core.redaction.sweep import Body
 
@@ -64,6 +65,17 @@ class _Content(NamedTuple):
     content_type: str | None
 
 
+class _Call(NamedTuple):
+    """A record that was read."""
+
+    record: CallRecord
+    cleaner: Cleaner
+    sent: bytes
+    request: RequestReading
+    answer: Answer
+    contents: tuple[_Content, _Content]
+
+
 class Digest:
     """Parses, prices and masks. `max_body` is in bytes; without `keep_bodies` no body, message or excerpt is kept; without an
     `estimator` usage that was not reported stays unknown."""
@@ -89,6 +101,20 @@ class Digest:
 
     def __call__(self, record: CallRecord) -> StoredCall:
         """What to store of one call. Bodies that cannot be decoded or parsed leave their columns NULL."""
+        call = self._read(record)
+        self._look_ahead([call])
+        return self._stored(call)
+
+    def each(self, records: Sequence[CallRecord]) -> list[StoredCall | Exception]:
+        """The same of several calls in order, in less time; what one raised stands in its place."""
+        calls = [_tried(self._read, record) for record in records]
+        read = [call for call in calls if isinstance(call, _Call)]
+        if isinstance(_tried(self._look_ahead, read), Exception):  # which of them is it?
+            failed = {id(call): error for call in read if isinstance(error := _tried(self._look_ahead, [call]), Exception)}
+            calls = [failed.get(id(call), call) for call in calls]
+        return [_tried(self._stored, call) if isinstance(call, _Call) else call for call in calls]
+
+    def _read(self, record: CallRecord) -> _Call:
         cleaner = Cleaner(self._redactor.knowing([*credentials_of(record), *record.secrets]))
         cleaner.notes += record.redactions
         sent = decoded(record.request)
@@ -98,7 +124,10 @@ class Digest:
         if reading is not answer.reading:
             answer = replace(answer, reading=reading)
         contents = (_content(record, record.request, sent), _content(record, record.response, answer.content))
-        self._look_ahead(record, contents, request, answer, cleaner)
+        return _Call(record, cleaner, sent, request, answer, contents)
+
+    def _stored(self, call: _Call) -> StoredCall:
+        record, cleaner, sent, request, answer, contents = call
         row = self._row(record, sent, request, answer, cleaner)
         kept = self._kept(record, contents, request, answer, cleaner) if self._keep_bodies else {}
         if kept:
@@ -108,16 +137,17 @@ class Digest:
         timings = deltas_ms(record.response, answer)
         return StoredCall(row, _attempts(record, row, answer), deltas_ms=timings, redactions=tuple(cleaner.notes), **kept)
 
-    def _look_ahead(
-        self, record: CallRecord, contents: Sequence[_Content], request: RequestReading, answer: Answer, cleaner: Cleaner
-    ) -> None:
+    def _look_ahead(self, calls: Iterable[_Call]) -> None:
+        look_ahead([(call.cleaner, self._subject(call)) for call in calls])
+
+    def _subject(self, call: _Call) -> Subject:
+        record, _, _, request, answer, contents = call
         texts = _texts(record, request, answer)
         if not self._keep_bodies:
-            cleaner.look_ahead(texts, (), ())
-            return
+            return subject(texts, (), ())
         whole = [Body(content, kind, body is record.request) for body, content, kind in contents if content and not body.truncated]
         headers = (record.request.headers, record.response.headers)
-        cleaner.look_ahead(texts, headers, (*request.messages, *answer.reading.messages), whole)
+        return subject(texts, headers, (*request.messages, *answer.reading.messages), whole)
 
     def _row(self, record: CallRecord, sent: bytes, request: RequestReading, answer: Answer, cleaner: Cleaner) -> dict[str, SqlValue]:
         """The columns in the order of DESIGN §6; the caller sets `redactions`, `prompt` and `response`."""
@@ -209,6 +239,13 @@ class Digest:
             truncated=body.truncated or len(clean) > self._max_body,
             redacted=clean != decoded_content,
         )
+
+
+def _tried[Asked, Answer](do: Callable[[Asked], Answer], what: Asked) -> Answer | Exception:
+    try:
+        return do(what)
+    except Exception as error:
+        return error
 
 
 def _content(record: CallRecord, body: CapturedBody, content: bytes) -> _Content:

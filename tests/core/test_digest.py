@@ -470,6 +470,51 @@ def test_looking_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 150 < sum(bool(stored.redactions) for stored in ahead) < 290
 
 
+def odd_record(number: int, rng: random.Random, earlier: Sequence[CallRecord]) -> CallRecord:
+    """A call whose bodies are not what they seem, one that was there before, or one whose digest raises."""
+    text = rng.choice((f"my key is {KEY}", "nothing", 'a "quoted', '{"a": "b"}', f'{{"password": "{KEY}"}}', "\ud800", "x" * 70_000))
+    content = json.dumps(
+        {"model": "m", "messages": [{"role": "user", "content": text}], "item_id": rng.choice(("a", f"see+{KEY}"))}
+    ).encode()
+    cut = content[: rng.randint(0, len(content))]
+    bodies = (cut, content.replace(b'": ', b'": x'), content + b" x", b"nu", b'{"a":ll}', content.decode().encode("utf-16"), b'"' * 3, b"")
+    kind = rng.choice((JSON, SSE, (("content-type", "application/x-www-form-urlencoded"),)))
+    raising: tuple[dict[str, Any], ...] = ({"error": 5}, {"request": None}, {"decision": 5})
+    record = chat(id=str(number), **rng.choice(({}, {}, *raising, {"session": f"s {KEY}"}, {"secrets": ["quoted"]})))
+    if record.request and rng.random() < 0.5:
+        record.request = body(rng.choice(bodies), kind)
+    record.response = body(rng.choice((content, *bodies)), kind)
+    return rng.choice(earlier) if earlier and rng.random() < 0.2 else record
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("keep_bodies", [True, False])
+def test_several_calls_at_once_are_digested_like_one_after_the_other(seed: int, keep_bodies: bool) -> None:
+    """To the last byte, whatever stands in the others of a group; one that raises costs nobody else anything."""
+    rng = random.Random(seed)
+    rules = [rule for rule in read_rules(["builtin"]) if "stored" in rule.profiles]
+    records: list[CallRecord] = []
+    for number in range(250):
+        made = planted_record(number, rng, rules) if rng.random() < 0.6 else odd_record(number, rng, records)
+        if made.request and made not in records and rng.random() < 0.3:
+            made.request.headers += (("Authorization", f"Bearer {rng.choice(('clients-own-1', 'clients-own-2', 'nothing'))}"),)
+        records.append(made)
+    one, many = digest(keep_bodies), digest(keep_bodies)
+    expected: list[StoredCall | type] = []
+    for record in records:
+        try:
+            expected.append(one(record))
+        except Exception as error:
+            expected.append(type(error))
+    got: list[StoredCall | Exception] = []
+    while len(got) < len(records):
+        got += many.each(records[len(got) : len(got) + rng.choice((1, 2, 5, 16, 40))])
+    for record, alone, together in zip(records, expected, got, strict=True):
+        assert (type(together) if isinstance(together, Exception) else together) == alone, record
+    assert 5 < sum(isinstance(stored, Exception) for stored in got) < 50
+    assert sum(isinstance(stored, StoredCall) and bool(stored.redactions) for stored in got) > 30
+
+
 def test_attempts_are_copied_whole() -> None:
     """With every field that they have, whatever it is."""
     attempt = AttemptRecord(2, "u", "h", "m", "hint", 429, "rate_limit", 5.0, 6.0)

@@ -1,10 +1,11 @@
-"""What one call has to be cleaned, looked through before any of it is: in one go, which takes a fraction of the time that each by itself
-would. What is without a finding has no more to be done for it."""
+"""What calls have to be cleaned, looked through before any of it is: in one go, which takes a fraction of the time that each by itself
+would, and for some calls together, which share the fixed costs. What is without a finding has no more to be done for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 from addons.core.call import Headers
 from addons.core.redaction.bodies import BodyScanner, wide_codec
@@ -19,15 +20,28 @@ _TEXTS, _WORDS, _FIRST_BODY = range(3)
 """Owners of what is looked through: texts, headers that hold words of the protocol, and each body."""
 
 
+class Subject(NamedTuple):
+    """What of one call is to be cleaned."""
+
+    texts: Collection[str]
+    headers: Collection[Headers] = ()
+    bodies: Collection[Body] = ()
+
+    @property
+    def size(self) -> int:
+        """Of its bodies, in bytes."""
+        return sum([len(body.content) for body in self.bodies])
+
+
 class Ahead:
     """What is known of one call's texts, headers and bodies; nothing where nobody has looked ahead."""
 
-    def __init__(self) -> None:
-        self.texts: set[str] = set()
+    def __init__(self, texts: AbstractSet[str] = frozenset(), words: AbstractSet[str] = frozenset(), bodies: Sequence[bytes] = ()) -> None:
+        self.texts = texts
         """Nothing is in them."""
-        self.words: set[str] = set()
+        self.words = words
         """Nothing is in them that is a secret by its shape."""
-        self._bodies: list[bytes] = []
+        self._bodies = bodies
 
     def has_body(self, content: bytes) -> bool:
         """Is this very object a body in which nothing is?"""
@@ -47,73 +61,82 @@ class LookAhead:
     def __init__(self, known: Known, scanner: BodyScanner, clean: CleanTexts) -> None:
         self._known, self._scanner, self._clean = known, scanner, clean
 
-    def __call__(self, texts: Iterable[str], headers: Iterable[Headers], bodies: Iterable[Body]) -> Ahead:
-        """What is found to be clean; of all else nothing is known, so that it is looked at when it is cleaned."""
-        ahead, sweep = Ahead(), Sweep(self._known, self._scanner)
-        swept = dict(enumerate(bodies, _FIRST_BODY))
+    def __call__(self, subjects: Sequence[Subject]) -> list[Ahead]:
+        """What of each is found to be clean; of all else nothing is known, so that it is looked at when it is cleaned."""
+        sweep = Sweep(self._known, self._scanner)
+        swept = dict(enumerate([body for subject in subjects for body in subject.bodies], _FIRST_BODY))
         sweep.add_bodies(swept)
-        pairs = [(header_kind(name), value) for some in headers for name, value in some]
-        plain = {value for kind, value in pairs if kind is HeaderKind.TEXT}
-        words = {value for kind, value in pairs if kind is HeaderKind.PROTOCOL}
-        waiting, alone = self._add_texts({*texts, *plain}, sweep, ahead)
-        new_words = self._add_words(words, sweep, ahead)
+        pairs = {pair for subject in subjects for some in subject.headers for pair in some}
+        kinds = [(header_kind(name), value) for name, value in pairs]
+        plain = {value for kind, value in kinds if kind is HeaderKind.TEXT}
+        words = {value for kind, value in kinds if kind is HeaderKind.PROTOCOL}
+        texts, waiting, alone = self._add_texts(plain.union(*[subject.texts for subject in subjects]), sweep)
+        new_words = self._add_words(words, sweep)
         sweep.run()
-        ahead._bodies = [body.content for owner, body in swept.items() if owner not in sweep.dirty]
-        clean = [(text, owner) for text, owner in waiting if owner not in sweep.unsure]
-        ahead.texts.update([text for text, _ in clean])
-        for text, owner in clean:
+        for text, written, owner in waiting:
+            if not sweep.is_clean(written, owner):
+                alone.append(text)
+                continue
+            texts.add(text)
             if owner == _TEXTS or sweep.is_remembered or len(text) <= MAX_KEPT_CHARACTERS:  # others come again within their bodies
                 self._clean.note(text)
-        alone += [text for text, owner in waiting if owner in sweep.unsure]
-        if new_words and (_WORDS not in sweep.dirty or not self._shapes_in(new_words)):
-            self._note_words(new_words, ahead)
+        if new_words:
+            words -= new_words - self._clean_words(new_words, sweep)
         if alone:
-            self._look_at_each(alone, ahead)
-        return ahead
+            texts |= self._look_at_each(alone)
+        numbers = iter(swept)
+        clean = [
+            [body.content for body, number in zip(subject.bodies, numbers, strict=False) if number not in sweep.dirty]
+            for subject in subjects
+        ]
+        return [Ahead(texts, words, bodies) for bodies in clean]
 
-    def _add_texts(self, texts: AbstractSet[str], sweep: Sweep, ahead: Ahead) -> tuple[list[tuple[str, int]], list[str]]:
-        """Those that are looked at now, each with the owner that it stands with, and those that must be looked at by themselves."""
-        waiting: list[tuple[str, int]] = []
+    def _add_texts(self, texts: AbstractSet[str], sweep: Sweep) -> tuple[set[str], list[tuple[str, bytes, int]], list[str]]:
+        """Those known to be clean; those that are looked at now, as text, as bytes, and with the owner that it stands with; and those
+        that must be looked at by themselves."""
+        waiting: list[tuple[str, bytes, int]] = []
         alone: list[str] = []
         short = {text for text in texts if len(text) <= MAX_KEPT_CHARACTERS}
         new = self._clean.missing(short)
-        ahead.texts = short - new
+        clean = short - new
         for text in [*new, *(texts - short)]:
             written = _utf8(text)
             holder = sweep.holder_of(written)
             if holder is not None:
-                waiting.append((text, holder))
+                waiting.append((text, written, holder))
             elif text not in new and self._clean.has(text):
-                ahead.texts.add(text)
+                clean.add(text)
             elif sweep.add_text(_TEXTS, written):
-                waiting.append((text, _TEXTS))
+                waiting.append((text, written, _TEXTS))
             else:
                 alone.append(text)
-        return waiting, alone
+        return clean, waiting, alone
 
-    def _add_words(self, words: set[str], sweep: Sweep, ahead: Ahead) -> set[str]:
+    def _add_words(self, words: set[str], sweep: Sweep) -> set[str]:
         new = self._clean.missing(words, SHAPES)
-        ahead.words = words - new
         for value in new:
             sweep.add_plain(_WORDS, _utf8(value))
         return new
 
+    def _clean_words(self, words: set[str], sweep: Sweep) -> set[str]:
+        """All of them, or none where something is in one: they are few."""
+        if _WORDS in sweep.dirty and self._shapes_in(words):
+            return set()
+        for value in words:
+            self._clean.note(value, SHAPES)
+        return words
+
     def _shapes_in(self, words: Iterable[str]) -> bool:
         return bool(self._known.find_shapes(APART.join([b"", *map(_utf8, words), b""])))
 
-    def _note_words(self, words: AbstractSet[str], ahead: Ahead) -> None:
-        ahead.words |= words
-        for value in words:
-            self._clean.note(value, SHAPES)
-
-    def _look_at_each(self, texts: Sequence[str], ahead: Ahead) -> None:
-        """By itself, what is not read as it stands or has something in it; still in one go."""
+    def _look_at_each(self, texts: Sequence[str]) -> set[str]:
+        """By itself, what is not read as it stands or has something in it; still in one go. Gives the clean ones."""
         waiting = [(text, data) for text in texts if not wide_codec(data := _utf8(text)) and not comes_in_pieces(data, None)]
         found = self._scanner.find_each([data for _, data in waiting], "") if waiting else ()
-        for (text, _), places in zip(waiting, found, strict=True):
-            if not places:
-                ahead.texts.add(text)
-                self._clean.note(text)
+        clean = {text for (text, _), places in zip(waiting, found, strict=True) if not places}
+        for text in clean:
+            self._clean.note(text)
+        return clean
 
 
 def _utf8(text: str) -> bytes:

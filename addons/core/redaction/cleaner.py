@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import is_
 from typing import Any
 
 from addons.core.call import Headers, Message, Part, RedactionNote
-from addons.core.redaction.ahead import Ahead
+from addons.core.redaction.ahead import Ahead, Subject
 from addons.core.redaction.redactor import CREDENTIAL_HEADER, Redactor
 from addons.core.redaction.sweep import Body
+
+SHARED_BYTES = 64 * 1024
+"""Of the bodies of calls that are looked through together; what longer ones cost is hardly the start-up, which is shared."""
 
 
 class Cleaner:
@@ -19,19 +22,6 @@ class Cleaner:
         self.notes: list[RedactionNote] = []
         self._redactor = redactor
         self._ahead = Ahead()
-
-    def look_ahead(
-        self,
-        texts: Iterable[str | None],
-        headers: Iterable[Headers],
-        messages: Iterable[Message],
-        bodies: Iterable[Body] = (),
-    ) -> None:
-        """What is to come, looked through in one go: see `Redactor.look_ahead`."""
-        parts = [part for message in messages for part in message.parts]
-        spoken = [part.text for part in parts if part.text]
-        named = [text for part in parts if part.data for text in _texts_in(part.data)]
-        self._ahead = self._redactor.look_ahead([*filter(None, texts), *spoken, *named], headers, bodies)
 
     def text(self, text: str | None, where: str, limit: int | None = None) -> str | None:
         """Masked first, then cut to `limit` characters; without lone surrogates, which no database takes."""
@@ -96,6 +86,40 @@ class Cleaner:
         if isinstance(value, dict):
             return {key: self._value(child, where) for key, child in value.items()}
         return [self._value(child, where) for child in value] if isinstance(value, list) else value
+
+
+def subject(
+    texts: Iterable[str | None], headers: Collection[Headers], messages: Iterable[Message], bodies: Collection[Body] = ()
+) -> Subject:
+    """What is to come of a call."""
+    parts = [part for message in messages for part in message.parts]
+    spoken = [part.text for part in parts if part.text]
+    named = [text for part in parts if part.data for text in _texts_in(part.data)]
+    return Subject([*filter(None, texts), *spoken, *named], headers, bodies)
+
+
+def look_ahead(asked: Iterable[tuple[Cleaner, Subject]]) -> None:
+    """What is to come for each of these, looked through in one go where they look for the same: see `Redactor.look_ahead`."""
+    for group in _shared(asked):
+        redactor = group[0][0]._redactor
+        aheads = redactor.look_ahead_each([subject for _, subject in group])
+        for (cleaner, _), ahead in zip(group, aheads, strict=True):
+            cleaner._ahead = ahead
+
+
+def _shared(asked: Iterable[tuple[Cleaner, Subject]]) -> list[list[tuple[Cleaner, Subject]]]:
+    """In groups of one redactor each: the credentials that a client itself sent are looked for in its own calls."""
+    groups: list[list[tuple[Cleaner, Subject]]] = []
+    open_groups: dict[int, tuple[list[tuple[Cleaner, Subject]], int]] = {}  # by id of the redactor: the last group, and its bytes
+    for one in asked:
+        number, size = id(one[0]._redactor), one[1].size
+        group, together = open_groups.get(number, ([], SHARED_BYTES))
+        if together + size > SHARED_BYTES:
+            group, together = [], 0
+            groups.append(group)
+        group.append(one)
+        open_groups[number] = group, together + size
+    return groups
 
 
 def _texts_in(data: dict[str, Any]) -> Iterator[str]:

@@ -42,6 +42,7 @@ class Gathering:
         self._owners: dict[int, int] = {}  # by id of a piece
         self._urls: dict[tuple[int, int], DataUrls] = {}  # in the texts where something was found
         self.passed_over: set[int] = set()  # owners in which something was found that is left alone where it stands
+        self.found_in: set[bytes] = set()  # the texts in which anything was found, left alone or not
 
     def add(self, owner: int, kind: Kind, *texts: bytes, last: bool = True) -> bool:
         """One text, or several (of JSON or plain text) that are read in one go; to the traces they are one, with a byte between two.
@@ -81,11 +82,13 @@ class Gathering:
             found = self._scanner.find(joined(self._pieces, cut), cut)
             for piece, index, finding in placed(self._pieces, found, self._scanner):
                 texts[id(piece), index] += self._counting(piece, index, finding)
+                self.found_in.add(piece.texts[index])
         for piece, index in self._blobs:
             texts[id(piece), index] += self._scanner.find_exact(_text(piece, index))
         for piece in self._named:
             for index, finding in piece.by_name():
                 texts[id(piece), index].append(finding)
+                self.found_in.add(piece.texts[index])
         if not texts:
             return {}
         pieces = {id(piece): piece for piece in (*self._pieces, *(piece for piece, _ in self._blobs))}

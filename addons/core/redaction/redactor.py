@@ -6,13 +6,13 @@ All methods return the cleaned value and one note per masked place; without a fi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from hashlib import sha256
 from urllib.parse import unquote_plus
 
 from addons.core.call import Headers, RedactionNote
-from addons.core.redaction.ahead import Ahead, LookAhead
+from addons.core.redaction.ahead import Ahead, LookAhead, Subject
 from addons.core.redaction.bodies import BodyScanner, Located, replaced
 from addons.core.redaction.cleantexts import PARAMETERS, SHAPES, CleanTexts
 from addons.core.redaction.findings import Finding
@@ -69,7 +69,11 @@ class Redactor:
 
     def look_ahead(self, texts: Iterable[str], headers: Iterable[Headers] = (), bodies: Iterable[Body] = ()) -> Ahead:
         """Look through all that one call has to be cleaned in one go."""
-        return LookAhead(self._known, self._bodies, self._clean)(texts, headers, bodies)
+        return self.look_ahead_each([Subject(tuple(texts), tuple(headers), tuple(bodies))])[0]
+
+    def look_ahead_each(self, subjects: Sequence[Subject]) -> list[Ahead]:
+        """The same for some calls together."""
+        return LookAhead(self._known, self._bodies, self._clean)(subjects)
 
     def headers(self, pairs: Headers, where: str, ahead: Ahead | None = None) -> tuple[Headers, Notes]:
         """Header pairs with the same names in the same order; `where` is the prefix of the notes (`request.header`)."""

@@ -1,5 +1,5 @@
-"""All that is stored of one call, looked through in one go: is there anything to be found in it? Hardly ever, and then nothing more is to
-be done; a scanner costs its start-up for everything that it is given by itself.
+"""All that is stored of a call, or of some, looked through in one go: is there anything to be found in it? Hardly ever, and then nothing
+more is to be done; a scanner costs its start-up for everything that it is given by itself.
 
 What is put in here is read in the same way (`gathering.py`) as where it is looked at by itself. What may be read in another way there is
 refused, and looked at there.
@@ -8,12 +8,14 @@ refused, and looked at there.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
-from itertools import chain
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from addons.core.redaction.bodies import BodyScanner, Divided, divided, wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
+from addons.core.redaction.memory import Trace
 from addons.core.redaction.parts import divide
 from addons.core.redaction.segments import MIN_REMEMBERED_BYTES, Run
 from addons.core.redaction.streams import comes_in_pieces, joined_of_events, joined_texts
@@ -46,19 +48,19 @@ class Body(NamedTuple):
 
 class Sweep:
     """`owner`: a number from 0 on that the caller gives. First the bodies, then texts, then `run`: `dirty` has the owners
-    in which something is, or that must be looked at by themselves; `unsure` also those with something that is left alone in a body."""
+    in which something is, or that must be looked at by themselves."""
 
     def __init__(self, scanner: Finder, bodies: BodyScanner | None = None) -> None:
         """`bodies` knows what was seen of bodies before."""
         self.dirty: set[int] = set()
-        self.unsure: set[int] = set()
         self.is_remembered = False  # will a body be known in parts when it comes again?
         self._gathering = Gathering(scanner)
         self._plain: dict[int, list[bytes]] = {}
         self._json: dict[int, Collection[bytes]] = {}
-        self._held: list[tuple[frozenset[bytes], int]] = []
+        self._held: dict[bytes, int] = {}
         self._bodies = bodies
         self._unseen: dict[int, list[Run]] = {}
+        self._unsure: set[int] = set()  # owners that are dirty, or with something that is left alone
         self._last = True  # may the last string be without an end?
 
     def add_bodies(self, bodies: Mapping[int, Body]) -> None:
@@ -78,11 +80,12 @@ class Sweep:
 
     def holder_of(self, text: bytes) -> int | None:
         """The owner with which this text is looked at already: what a message says stands in its body, too."""
-        if self._held and _PLAIN.match(text):
-            for texts, holder in self._held:
-                if text in texts:
-                    return holder
-        return None
+        holder = self._held.get(text)
+        return holder if holder is not None and _PLAIN.match(text) else None
+
+    def is_clean(self, text: bytes, holder: int) -> bool:
+        """After `run`: is nothing in this text, which was looked at with its holder? What stands beside it may be dirty."""
+        return text not in self._gathering.found_in if self._held.get(text) == holder else holder not in self._unsure
 
     def add_text(self, owner: int, text: bytes) -> bool:
         """A text that is no body. False where it must be looked at by itself."""
@@ -100,11 +103,11 @@ class Sweep:
         gathering = self._gathering
         for owner, texts in self._plain.items():
             gathering.add(owner, "text", *texts)
-        self.dirty |= {owner for owner, traces in gathering.traces(cut=False).items() if traces}
-        if _BODIES in self.dirty:
-            self.dirty |= self._json.keys()
-        self.unsure = self.dirty | gathering.passed_over
-        self.dirty.discard(_BODIES)
+        found = gathering.traces(cut=False)
+        self.dirty |= {owner for owner, traces in found.items() if traces and owner != _BODIES}
+        if in_bodies := found.get(_BODIES):
+            self.dirty |= self._owners_of(in_bodies)
+        self._unsure = self.dirty | gathering.passed_over
         for owner, unseen in self._unseen.items():
             if self._bodies and owner not in self.dirty:
                 self._bodies.note_clean(unseen)
@@ -138,7 +141,7 @@ class Sweep:
             return False
         self._json[owner], self._unseen[owner] = texts, unseen
         self.is_remembered = True
-        self._last = not unseen or unseen[-1][-1].end == content.parts[0].end
+        self._last = self._last and (not unseen or unseen[-1][-1].end == content.parts[0].end)
         return True
 
     def _add_whole(self, owner: int, body: Body) -> bool:
@@ -166,11 +169,18 @@ class Sweep:
 
     def _add_joined(self, owner: int, texts: Collection[bytes]) -> bool:
         """What strings of several events say together."""
-        self._held.append((frozenset(texts), owner))
+        self._held.update(dict.fromkeys(texts, owner))
         return all([self.add_text(owner, text) for text in texts if text])
 
     def _hold(self, owner: int) -> None:
-        self._held += [(frozenset(texts), owner) for texts in self._gathering.texts_of(owner)]
+        for texts in self._gathering.texts_of(owner):
+            self._held.update(dict.fromkeys(texts, owner))
+
+    def _owners_of(self, traces: Iterable[Trace]) -> set[int]:
+        """Whose of the bodies that are read as one these are."""
+        owners = list(self._json)
+        ends = list(accumulate(sum(map(len, texts)) + len(texts) for texts in self._json.values()))  # a byte stands behind each text
+        return {owner for trace in traces for owner in owners[bisect_right(ends, trace.start) : bisect_right(ends, trace.end - 1) + 1]}
 
 
 def _read_events(content: bytes) -> tuple[list[bytes], dict[bytes, None]]:
