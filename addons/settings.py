@@ -102,6 +102,7 @@ class Settings:
             database,
             self.state.digest_record,
             self._stored,
+            digest_each=self.state.digest_each,
             limit_bytes=self.file.current.capture.max_queue,
             upkeep=Upkeep(database, self._limits),
         )

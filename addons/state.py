@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mitmproxy import http
 
@@ -152,6 +152,10 @@ class State:
     def digest_record(self, record: CallRecord) -> StoredCall:
         """For the writer's thread: by the configuration that is valid when the call is written."""
         return self.digest(record)
+
+    def digest_each(self, records: Sequence[CallRecord]) -> Sequence[StoredCall | Exception]:
+        """The same of several."""
+        return self.digest.each(records)
 
 
 def _exact(config: Config) -> set[Secret]:

@@ -82,6 +82,19 @@ class RecordQueue:
             self.wait_closed(min(remaining, LOOK_S))
         return self._entries.popleft() if self._entries else None
 
+    def more_records(self, count: int, cost: int) -> tuple[list[CallRecord], int]:
+        """The records that wait next, not waited for, and what they are counted with: at most so many and so much, up to an action."""
+        records: list[CallRecord] = []
+        together = 0
+        while self._entries and len(records) < count:
+            item, own = self._entries[0]  # only who takes changes this end
+            if not isinstance(item, CallRecord) or together + own > cost:
+                break
+            self._entries.popleft()
+            records.append(item)
+            together += own
+        return records, together
+
     def written(self, cost: int) -> None:
         """What was taken out is on disk: its bytes are free."""
         with self._changed:

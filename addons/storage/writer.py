@@ -42,11 +42,17 @@ HURRY_S = 2.0
 """Before the end of that time: what waits is no longer read, only written."""
 
 
+GROUP_RECORDS = 32
+GROUP_BYTES = 512 * 1024
+"""What waits is digested together, at most so much: it costs less than one after the other, and takes some milliseconds."""
+
 SWITCH_S = 0.0005
 """How long this thread keeps Python's lock while the event loop wants it (`sys.setswitchinterval`, by default 5 ms). The loop gives it up
 with every read and write, so under load each would cost a call that long."""
 
 Digest = Callable[[CallRecord], StoredCall]
+DigestEach = Callable[[Sequence[CallRecord]], Sequence[StoredCall | Exception]]
+"""The same of several, where what one raised stands in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,13 @@ class Writer:
         digest: Digest,
         on_stored: Callable[[Sequence[StoredCall]], None] | None = None,
         *,
+        digest_each: DigestEach | None = None,
         limit_bytes: int = LIMIT_BYTES,
         open_store: Callable[[Path], Store] = Store,
         upkeep: Upkeep | None = None,
     ) -> None:
         self._path, self._digest, self._on_stored, self._open_store = store_path, digest, on_stored, open_store
+        self._digest_each = digest_each or self._one_by_one
         self._queue = RecordQueue(limit_bytes)
         self._thread = threading.Thread(target=self._run, name="turnpike-writer", daemon=True)
         self._opened = threading.Event()
@@ -228,7 +236,9 @@ class Writer:
             item, cost = entry
             batch.cost += cost
             if isinstance(item, CallRecord):
-                batch.calls.append(self._digested(item))
+                records, more = self._queue.more_records(GROUP_RECORDS - 1, GROUP_BYTES - cost)
+                batch.cost += more
+                batch.calls += self._digested([item, *records])
             else:
                 batch.actions.append(item)
             if batch.cost > BATCH_BYTES or time.monotonic() >= (full_at if len(self._queue) else next_commit):
@@ -238,14 +248,26 @@ class Writer:
             entry = self._take_more(next_commit)
         return batch if batch.cost else None
 
-    def _digested(self, record: CallRecord) -> StoredCall:
-        if self._hurry_at is not None and time.monotonic() >= self._hurry_at:  # a row without texts is better than none
-            return plain_facts(record)
+    def _digested(self, records: Sequence[CallRecord]) -> list[StoredCall]:
+        if self._in_hurry():  # a row without texts is better than none
+            return list(map(plain_facts, records))
         try:
-            return self._digest(record)
-        except Exception as error:  # its message may quote a secret, its class may not; the row is not lost
-            logger.error("call %s is stored with its plain facts only: %s", record.id, type(error).__name__)
-            return plain_facts(record)
+            digested = self._digest_each(records)
+        except Exception:  # by themselves, so that it costs only the one
+            digested = self._one_by_one(records)
+        return [_or_plain_facts(stored, record) for stored, record in zip(digested, records, strict=True)]
+
+    def _one_by_one(self, records: Sequence[CallRecord]) -> list[StoredCall | Exception]:
+        digested: list[StoredCall | Exception] = []
+        for record in records:
+            try:
+                digested.append(plain_facts(record) if self._in_hurry() else self._digest(record))
+            except Exception as error:
+                digested.append(error)
+        return digested
+
+    def _in_hurry(self) -> bool:
+        return self._hurry_at is not None and time.monotonic() >= self._hurry_at
 
     def _commit(self, batch: _Batch) -> bool:
         """Writes a batch, again and again while the disk is in the way. False: given up, since the writer must stop."""
@@ -331,6 +353,14 @@ class Writer:
             self._on_stored(batch.calls)
         except Exception as error:  # a listener's fault; the rows are safe
             logger.error("after storing %d calls: %s", len(batch.calls), type(error).__name__)
+
+
+def _or_plain_facts(digested: StoredCall | Exception, record: CallRecord) -> StoredCall:
+    if isinstance(digested, StoredCall):
+        return digested
+    # its message may quote a secret, its class may not; the row is not lost
+    logger.error("call %s is stored with its plain facts only: %s", record.id, type(digested).__name__)
+    return plain_facts(record)
 
 
 def plain_facts(record: CallRecord) -> StoredCall:

@@ -47,6 +47,22 @@ def test_rows_too_have_an_end() -> None:
     assert queue.bytes == 4 * ROW_BYTES
 
 
+def test_what_waits_next_is_taken_without_waiting() -> None:
+    """Up to a count, to a cost, and to an action; in order, and counted."""
+    queue = RecordQueue(1_000_000)
+    records = [call_record(b"") for _ in range(5)]
+    for record in records[:4]:
+        queue.put(record)
+    queue.put_action(lambda store: None)
+    queue.put(records[4])
+    assert queue.more_records(2, 1_000_000) == (records[:2], 2 * ROW_BYTES)
+    assert queue.more_records(9, ROW_BYTES) == (records[2:3], ROW_BYTES)
+    assert queue.more_records(9, ROW_BYTES - 1) == ([], 0)
+    assert queue.more_records(9, 1_000_000) == (records[3:4], ROW_BYTES)
+    assert queue.more_records(9, 1_000_000) == ([], 0) and queue.take(None) and taken(queue) is records[4]
+    assert queue.more_records(9, 1_000_000) == ([], 0)
+
+
 def test_room_is_free_only_when_written() -> None:
     """What was taken out and is not on disk yet still counts."""
     queue = RecordQueue(1_000_000)

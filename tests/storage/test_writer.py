@@ -24,7 +24,7 @@ from addons.core.call import AttemptRecord, CallRecord, StoredCall
 from addons.storage.database import StorageFailure, StoreError, open_reader
 from addons.storage.reading import read_body
 from addons.storage.store import Store
-from addons.storage.writer import Writer
+from addons.storage.writer import GROUP_RECORDS, Writer
 from tests.storage.support import body, call_record, plain_digest, say, stored_call
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +154,31 @@ def test_a_digest_that_fails_costs_no_row(path: Path, make_writer: MakeWriter, c
     assert [row[name] for name in names] == ["digest_failed", "/v1/models", "ok", 200, "openai", 1, 2, record.id]
     assert "ValueError" in caplog.text and secret not in caplog.text
     assert secret.encode() not in path.read_bytes()
+
+
+def test_what_waits_is_digested_together(path: Path, make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:
+    """In order, in groups with a bound; whoever raises, or all of them together, costs no row."""
+    groups: list[list[str]] = []
+    waiting = threading.Event()
+
+    def each(records: Sequence[CallRecord]) -> list[StoredCall | Exception]:
+        waiting.wait(10)
+        groups.append([record.id for record in records])
+        if len(groups) == 3:
+            raise RuntimeError
+        return [ValueError() if record.method == "BAD" else plain_digest(record) for record in records]
+
+    records = [call_record(b"x" * (600_000 if number == 50 else 10), method="BAD" if number == 40 else "POST") for number in range(120)]
+    writer = make_writer(digest_each=each)
+    for number, record in enumerate(records):
+        writer.put(record)
+        if number == 60:
+            writer.do(lambda store: None)
+    waiting.set()
+    assert writer.stop()
+    assert [number for group in groups for number in group] == [record.id for record in records]
+    assert max(map(len, groups)) == GROUP_RECORDS and len(groups) < 10 and [records[50].id] in groups
+    assert stored_ids(path) == {record.id for record in records}
 
 
 def test_a_listener_that_fails_costs_nothing(path: Path, make_writer: MakeWriter, caplog: pytest.LogCaptureFixture) -> None:
