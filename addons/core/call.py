@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from addons.core.frozen import frozen
+
 Headers = tuple[tuple[str, str], ...]
 """Header pairs in the order and case of the wire."""
 
@@ -23,7 +25,7 @@ FailureClass = Literal["rate_limit", "quota", "auth", "overloaded", "server", "c
 """The classes of DESIGN §5; the words mean the same in code, rows and metrics."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Token counts of one answer; None is unknown, never zero.
 
@@ -56,7 +58,7 @@ class Usage:
 PartKind = Literal["text", "reasoning", "tool_call", "tool_result", "image", "audio", "file", "refusal", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One piece of a message. `text` is what a person reads; `data` is JSON for the rest.
 
@@ -69,7 +71,7 @@ class Part:
     data: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One turn: role is system, user, assistant or tool, whatever the dialect calls it (developer → system, model → assistant)."""
 
@@ -77,7 +79,7 @@ class Message:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestReading:
     """What a request body says. `session` is the client's own session name where the body holds one (DESIGN §2b), `previous` the
     provider's name of the answer that it goes on from."""
@@ -90,7 +92,7 @@ class RequestReading:
     tools: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnswerReading:
     """What an answer says, whether it came whole or as a stream.
 
@@ -195,7 +197,7 @@ class CallRecord:
     duration_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredBody:
     """A body as it is stored: content-decoded and masked. `encoding` is the Content-Encoding it had on the wire, `size`
     its length in bytes on the wire, `truncated` whether `content` lacks its end, `redacted` whether `content` was changed."""
@@ -209,7 +211,7 @@ class StoredBody:
     redacted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredCall:
     """What the store writes for one call. `row` has the columns of `calls` (DESIGN §6) apart from `stored_at` and `pinned`.
 

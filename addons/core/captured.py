@@ -6,13 +6,13 @@ A body that cannot be decoded stays as it was on the wire, and its readings are 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import unquote_plus
 
 from addons.core.call import AnswerReading, CallRecord, CapturedBody, Headers
 from addons.core.dialects import AnswerReader, answer_reader, session_reader
 from addons.core.encodings import UndecodableBody, decode, decoder, names
+from addons.core.frozen import frozen
 from addons.core.redaction.names import is_credential_header, is_credential_parameter
 
 SWITCHING_PROTOCOLS = 101
@@ -21,7 +21,7 @@ JSON_LINES = "application/jsonl"
 STREAM_TYPES = frozenset({"text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The decoded answer and what it says. `whole`: were all its bytes, or at least its end, there to be read?"""
 
