@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import orjson
 
+from addons.core.frozen import frozen
 from addons.core.memo import LONGEST
 from addons.core.providers import Api
 from addons.core.routes import CallFacts, DestinationLike, FallbackLike, Plan, RouteLike
@@ -29,7 +30,7 @@ _NO_REASONS: Mapping[int, str] = MappingProxyType({})
 _NO_LISTS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """An upstream in the order of trial; `passed_over` says why it was not taken, None for those that may be.
 
@@ -86,7 +87,7 @@ class Decision:
         return orjson.dumps([c.as_dict(c.passed_over or passed.get(at), measures[at]) for at, c in enumerate(self.candidates)]).decode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What a decision rests on besides routes and call.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from addons.core.call import StoredCall
+from addons.core.frozen import frozen
 from addons.core.strategies import TYPICAL
 
 HALF_LIFE_CALLS = 10
@@ -23,7 +23,7 @@ NUMBER = (int, float)
 _NEW_SHARE = 1 - 0.5 ** (1 / HALF_LIFE_CALLS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """What one call showed. None: it did not show that."""
 

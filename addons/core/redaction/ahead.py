@@ -36,23 +36,21 @@ class Subject(NamedTuple):
 class Ahead:
     """What is known of one call's texts, headers and bodies; nothing where nobody has looked ahead."""
 
-    def __init__(self, texts: AbstractSet[str] = frozenset(), words: AbstractSet[str] = frozenset(), bodies: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self,
+        texts: AbstractSet[str] = frozenset(),
+        headers: AbstractSet[tuple[str, str]] = frozenset(),
+        bodies: Sequence[bytes | None] = (),
+    ) -> None:
         self.texts = texts
         """Nothing is in them."""
-        self.words = words
-        """Nothing is in them that is a secret by its shape."""
+        self.headers = headers
+        """Names and values, with nothing in the value that has to be masked under this name."""
         self._bodies = bodies
 
     def has_body(self, content: bytes) -> bool:
         """Is this very object a body in which nothing is?"""
         return any([body is content for body in self._bodies])
-
-    def has_header(self, name: str, value: str) -> bool:
-        """Has this header's value nothing in it?"""
-        kind = header_kind(name)
-        if kind is HeaderKind.PROTOCOL:
-            return value in self.words
-        return kind is HeaderKind.TEXT and value in self.texts and "://" not in value  # a URL's parameters have names
 
 
 class LookAhead:
@@ -64,32 +62,20 @@ class LookAhead:
     def __call__(self, subjects: Sequence[Subject]) -> list[Ahead]:
         """What of each is found to be clean; of all else nothing is known, so that it is looked at when it is cleaned."""
         sweep = Sweep(self._known, self._scanner)
-        swept = dict(enumerate([body for subject in subjects for body in subject.bodies], _FIRST_BODY))
-        sweep.add_bodies(swept)
-        pairs = {pair for subject in subjects for some in subject.headers for pair in some}
-        kinds = [(header_kind(name), value) for name, value in pairs]
-        plain = {value for kind, value in kinds if kind is HeaderKind.TEXT}
-        words = {value for kind, value in kinds if kind is HeaderKind.PROTOCOL}
-        texts, waiting, alone = self._add_texts(plain.union(*[subject.texts for subject in subjects]), sweep)
+        bodies = dict(enumerate([body for subject in subjects for body in subject.bodies], _FIRST_BODY))
+        sweep.add_bodies(bodies)
+        plain, protocol = _headers(subjects)
+        texts, waiting, alone = self._add_texts({value for _, value in plain}.union(*[subject.texts for subject in subjects]), sweep)
+        words = {value for _, value in protocol}
         new_words = self._add_words(words, sweep)
         sweep.run()
-        for text, written, owner in waiting:
-            if not sweep.is_clean(written, owner):
-                alone.append(text)
-                continue
-            texts.add(text)
-            if owner == _TEXTS or sweep.is_remembered or len(text) <= MAX_KEPT_CHARACTERS:  # others come again within their bodies
-                self._clean.note(text)
+        texts |= self._clean_texts(waiting, alone, sweep)
         if new_words:
             words -= new_words - self._clean_words(new_words, sweep)
-        if alone:
-            texts |= self._look_at_each(alone)
-        numbers = iter(swept)
-        clean = [
-            [body.content for body, number in zip(subject.bodies, numbers, strict=False) if number not in sweep.dirty]
-            for subject in subjects
-        ]
-        return [Ahead(texts, words, bodies) for bodies in clean]
+        headers = {pair for pair in protocol if pair[1] in words}
+        headers.update([pair for pair in plain if pair[1] in texts and "://" not in pair[1]])  # a URL's parameters have names
+        clean = iter([None if number in sweep.dirty else body.content for number, body in bodies.items()])
+        return [Ahead(texts, headers, [next(clean) for _ in subject.bodies]) for subject in subjects]
 
     def _add_texts(self, texts: AbstractSet[str], sweep: Sweep) -> tuple[set[str], list[tuple[str, bytes, int]], list[str]]:
         """Those known to be clean; those that are looked at now, as text, as bytes, and with the owner that it stands with; and those
@@ -111,6 +97,18 @@ class LookAhead:
             else:
                 alone.append(text)
         return clean, waiting, alone
+
+    def _clean_texts(self, waiting: Iterable[tuple[str, bytes, int]], alone: Iterable[str], sweep: Sweep) -> set[str]:
+        """After the sweep: those in which nothing is."""
+        clean, others = set(), list(alone)
+        for text, data, owner in waiting:
+            if not sweep.is_clean(data, owner):
+                others.append(text)
+                continue
+            clean.add(text)
+            if owner == _TEXTS or sweep.is_remembered or len(text) <= MAX_KEPT_CHARACTERS:  # others come again within their bodies
+                self._clean.note(text)
+        return clean | self._look_at_each(others) if others else clean
 
     def _add_words(self, words: set[str], sweep: Sweep) -> set[str]:
         new = self._clean.missing(words, SHAPES)
@@ -137,6 +135,13 @@ class LookAhead:
         for text in clean:
             self._clean.note(text)
         return clean
+
+
+def _headers(subjects: Iterable[Subject]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Those of plain text, and those with words of the protocol; each once."""
+    pairs = {pair for subject in subjects for some in subject.headers for pair in some}
+    kinds = [(header_kind(pair[0]), pair) for pair in pairs]
+    return [pair for kind, pair in kinds if kind is HeaderKind.TEXT], [pair for kind, pair in kinds if kind is HeaderKind.PROTOCOL]
 
 
 def _utf8(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -42,7 +43,7 @@ class Cleaner:
         clean, notes = self._redactor.headers(pairs, where, self._ahead)
         # A credential in the header made for it is what every call has: noted, it would drown what should be looked at.
         self.notes += [note for note in notes if note.rule != CREDENTIAL_HEADER]
-        if all([name.isascii() and value.isascii() for name, value in clean]):
+        if "".join(chain.from_iterable(clean)).isascii():
             return clean
         return tuple([(_storable(name), _storable(value)) for name, value in clean])
 

@@ -80,10 +80,10 @@ class Redactor:
         notes: Notes = []
         kept = []
         for pair in pairs:
-            name, value = pair
-            if ahead and ahead.has_header(name, value):
+            if ahead and pair in ahead.headers:
                 kept.append(pair)
                 continue
+            name, value = pair
             clean, found = self._header(name, value, f"{where}.{name.lower()}")
             kept.append((name, clean))
             notes += found

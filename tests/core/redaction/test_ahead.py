@@ -13,7 +13,7 @@ KEY = "sk-" + "".join(random.Random(7).choices("QRSTUVWXYZqrstuvwxyz23456789", k
 def test_nothing_is_known_before() -> None:
     """Without a look ahead everything is looked at when it is cleaned."""
     ahead = Redactor().look_ahead([])
-    assert not ahead.texts and not ahead.has_header("accept", "*/*") and not ahead.has_body(b"x")
+    assert not ahead.texts and not ahead.headers and not ahead.has_body(b"x")
 
 
 def test_what_is_clean_is_told() -> None:
@@ -23,7 +23,7 @@ def test_what_is_clean_is_told() -> None:
     long = "nothing to see " * 50
     ahead = Redactor().look_ahead(["hello", long, secret], [headers], [Body(body, "application/json"), Body(secret.encode(), None)])
     assert {"hello", long} <= ahead.texts and secret not in ahead.texts
-    assert [ahead.has_header(*pair) for pair in headers] == [True, True, False, False, False]
+    assert [pair in ahead.headers for pair in headers] == [True, True, False, False, False]
     assert ahead.has_body(body) and not ahead.has_body(bytes(bytearray(body))) and not ahead.has_body(secret.encode())
 
 
@@ -39,5 +39,5 @@ def test_words_of_the_protocol_are_looked_at_for_shapes_only() -> None:
     """`token-count, …` is none, although it reads like a name and its value."""
     words = "interleaved-thinking-2025-05-14,thinking-token-count-2026-05-13,context-management-2025-06-27"
     for _ in range(2):
-        assert Redactor().look_ahead([], [(("anthropic-beta", words),)]).has_header("anthropic-beta", words)
-    assert not Redactor().look_ahead([], [(("Via", KEY),)]).has_header("Via", KEY)
+        assert ("anthropic-beta", words) in Redactor().look_ahead([], [(("anthropic-beta", words),)]).headers
+    assert not Redactor().look_ahead([], [(("Via", KEY),)]).headers
