@@ -23,7 +23,7 @@ CHUNK_BYTES = 120
 """One (time, length) pair of CapturedBody.chunks."""
 
 
-LOOK_S = 0.01
+LOOK_S = 0.02
 """Between two looks for more, while a batch is gathered."""
 
 
