@@ -147,4 +147,6 @@ def usage_in(value: dict[str, Any]) -> dict[str, Any]:
     if "x_groq" in value and (found := obj(value, "x_groq", "usage")):
         return found
     choices = value.get("choices")
-    return obj(choices[0], "usage") if isinstance(choices, list) and choices else {}
+    first = choices[0] if isinstance(choices, list) and choices else None  # looked up right here, since every event of a stream asks
+    found = first.get("usage") if isinstance(first, dict) else None
+    return found if isinstance(found, dict) else {}
