@@ -49,6 +49,9 @@ ERROR_CHARACTERS = 2000
 REMINDER = "<system-reminder>"
 """How parts begin that Claude Code puts before what the user typed; an excerpt of them would be the same for every call."""
 
+TOGETHER_BYTES = 1024 * 1024
+"""When so much has been decoded of several calls they are digested, before more is."""
+
 NOT_IN_PRICE_TABLE = frozenset({"anthropic.batches"})
 """Billed at a discount that the table of prices does not have: their cost stays unknown."""
 
@@ -74,6 +77,11 @@ class _Call(NamedTuple):
     request: RequestReading
     answer: Answer
     contents: tuple[_Content, _Content]
+
+    @property
+    def size(self) -> int:
+        """In bytes, decoded: a kilobyte may become megabytes."""
+        return sum([len(content.content) for content in self.contents])
 
 
 class Digest:
@@ -107,7 +115,18 @@ class Digest:
 
     def each(self, records: Sequence[CallRecord]) -> list[StoredCall | Exception]:
         """The same of several calls in order, in less time; what one raised stands in its place."""
-        calls = [_tried(self._read, record) for record in records]
+        digested: list[StoredCall | Exception] = []
+        calls: list[_Call | Exception] = []
+        size = 0
+        for record in records:
+            calls.append(call := _tried(self._read, record))
+            size += call.size if isinstance(call, _Call) else 0
+            if size > TOGETHER_BYTES:
+                digested += self._together(calls)
+                calls, size = [], 0
+        return digested + self._together(calls)
+
+    def _together(self, calls: Sequence[_Call | Exception]) -> list[StoredCall | Exception]:
         read = [call for call in calls if isinstance(call, _Call)]
         if isinstance(_tried(self._look_ahead, read), Exception):  # which of them is it?
             failed = {id(call): error for call in read if isinstance(error := _tried(self._look_ahead, [call]), Exception)}

@@ -515,6 +515,22 @@ def test_several_calls_at_once_are_digested_like_one_after_the_other(seed: int, 
     assert sum(isinstance(stored, StoredCall) and bool(stored.redactions) for stored in got) > 30
 
 
+def test_not_much_more_is_decoded_than_is_digested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small bodies may become long ones: they wait for each other up to a bound only."""
+    sizes: list[int] = []
+    together = Digest._together
+
+    def noted(self: Digest, calls: Sequence[Any]) -> Any:
+        sizes.append(len(calls))
+        return together(self, calls)
+
+    monkeypatch.setattr(Digest, "_together", noted)
+    packed = gzip.compress(json.dumps({"text": "a b " * 100_000}).encode())
+    records = [chat(id=str(n), response=body(packed, (*JSON, ("content-encoding", "gzip")))) for n in range(7)]
+    assert [stored.row["id"] for stored in digest().each(records) if isinstance(stored, StoredCall)] == list("0123456")
+    assert sizes == [3, 3, 1]
+
+
 def test_attempts_are_copied_whole() -> None:
     """With every field that they have, whatever it is."""
     attempt = AttemptRecord(2, "u", "h", "m", "hint", 429, "rate_limit", 5.0, 6.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 from addons.core.redaction.findings import Finding, merge
@@ -71,9 +71,10 @@ class Gathering:
         self._named.append(piece)
         self._pieces += [self._owned(owner, piece), self._owned(owner, TextPiece([text]))]
 
-    def texts_of(self, owner: int) -> list[Sequence[bytes]]:
-        """The texts of an owner as they will be looked at, of each piece."""
-        return [piece.texts for piece in self._pieces if self._owners[id(piece)] == owner]
+    def texts_of(self, owners: Container[int]) -> list[tuple[int, Sequence[bytes]]]:
+        """The texts of these owners as they will be looked at, of each piece."""
+        pieces = [(self._owners[id(piece)], piece.texts) for piece in self._pieces]
+        return [(owner, texts) for owner, texts in pieces if owner in owners]
 
     def traces(self, cut: bool) -> dict[int, tuple[Trace, ...]]:
         """Owner → what was found in its segment, in order and without overlap."""

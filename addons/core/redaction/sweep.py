@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import accumulate, chain
 from typing import NamedTuple
 
@@ -68,15 +69,11 @@ class Sweep:
         self.dirty |= {owner for owner, body in bodies.items() if not self._add_body(owner, body)}
         texts = list(chain.from_iterable(self._json.values()))
         if len(self._json) > 1 and texts and self._gathering.add(_BODIES, "json", *texts, last=self._last):
-            self._hold(_BODIES)  # as one, which costs less than two
+            self._hold({_BODIES})  # as one, which costs less than two
             return
-        for owner, own in self._json.items():
-            if not own:
-                continue
-            if self._gathering.add(owner, "json", *own, last=self._last):
-                self._hold(owner)
-            else:
-                self.dirty.add(owner)
+        broken = {owner for owner, own in self._json.items() if own and not self._gathering.add(owner, "json", *own, last=self._last)}
+        self.dirty |= broken
+        self._hold(self._json.keys() - broken)
 
     def holder_of(self, text: bytes) -> int | None:
         """The owner with which this text is looked at already: what a message says stands in its body, too."""
@@ -172,8 +169,8 @@ class Sweep:
         self._held.update(dict.fromkeys(texts, owner))
         return all([self.add_text(owner, text) for text in texts if text])
 
-    def _hold(self, owner: int) -> None:
-        for texts in self._gathering.texts_of(owner):
+    def _hold(self, owners: AbstractSet[int]) -> None:
+        for owner, texts in self._gathering.texts_of(owners):
             self._held.update(dict.fromkeys(texts, owner))
 
     def _owners_of(self, traces: Iterable[Trace]) -> set[int]:
