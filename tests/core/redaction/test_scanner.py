@@ -179,9 +179,9 @@ def test_hostile_text_costs_linear_time(piece: str) -> None:
         data = (piece * size).encode()[:size]
         best = float("inf")
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()
             scan(data)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.thread_time() - started)
         return best
 
     assert seconds(120_000) < 9 * seconds(30_000) + 0.02
