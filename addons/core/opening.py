@@ -31,7 +31,7 @@ READ = frozenset(
 """The APIs whose streams say text, reasoning or tool calls, so that their first content is known when it comes."""
 
 
-_STEP = re.compile(rb".+[\r\n]*|[\r\n]+")
+_STEP = re.compile(rb"[^\r\n]+[\r\n]*|[\r\n]+")
 """A line and the blank ones after it: an event of server-sent events is whole with its blank line, a JSON line with its end."""
 
 

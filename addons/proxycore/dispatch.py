@@ -3,7 +3,7 @@
 mitmproxy walks its whole chain, some 45 add-ons of which few want any one hook, for each hook of a flow and again for `update`: two
 fifths of its time (DESIGN §2.9). Here the owners of a hook are found once, and found again when anything has changed. That is looked at
 before every hook, since mitmproxy lets scripts come and go, nested lists change, and an add-on get a hook while it runs; of the hooks
-that one event of a connection sets off, before the first.
+that one event of a connection sets off, at more than the chain itself only before the first.
 
 The order, `AddonHalt`, what is logged of a handler that fails, and what a handler is (asked for anew each time) are mitmproxy's own
 (12.2 `addonmanager.py`). Two things count from the next hook on, rather than within the one that is being handed out: what a handler
@@ -86,10 +86,14 @@ class Table(dict[str, list[Group]]):
         self[name] = found = [group for group in groups if group.owners != ()]
         return found
 
+    def has(self, chain: list[Any]) -> bool:
+        """Is the chain as it was?"""
+        return chain is self._chain and self._same(chain, self._tops)
+
     def holds(self, chain: list[Any]) -> bool:
         """Is everything still as it was: the chain, the lists below it, and the number of attributes of each add-on?"""
         same = self._same
-        if chain is not self._chain or not same(chain, self._tops) or sum(map(len, self._attributes)) != self._size:
+        if not self.has(chain) or sum(map(len, self._attributes)) != self._size:
             return False
         for addon, below in self._nested:  # no generator: this is done for every hook
             now = getattr(addon, "addons", ())
@@ -157,12 +161,10 @@ class Dispatch:
 
     def groups(self, name: str) -> list[Group]:
         """Who has this hook now."""
-        turn = Turn.current
-        if turn is None or turn is not self._looked_at:
-            chain = self._manager.chain
-            if not self._table.holds(chain):
-                self._table = Table(chain)
-            self._looked_at = turn
+        chain, turn = self._manager.chain, Turn.current
+        if not (self._table.has(chain) if turn is not None and turn is self._looked_at else self._table.holds(chain)):
+            self._table = Table(chain)
+        self._looked_at = turn
         return self._table[name]
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:

@@ -9,6 +9,8 @@ its time for a call, and nearly no hook has anything to wait for. Here
 - a hook gets a task only from the handler on that has to be awaited;
 - bytes go from the socket into `server_event` (`Feed`); reading stops while any connection of this client takes no more.
 
+A hook that waits for nothing may run where there is no `asyncio.current_task()`.
+
 Read in mitmproxy 12.2 `proxy/server.py` and `proxy/mode_servers.py`; `REPLACED` pins it.
 """
 
@@ -64,19 +66,13 @@ class Turn:
         self.outbox: dict[asyncio.StreamWriter, list[bytes]] = {}
 
     def put(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """To be sent at the end: a head and its body go in one system call."""
-        pieces = self.outbox.get(writer)
-        if pieces is None:
+        """To be sent at the end: a head and its body go in one system call. A datagram goes by itself, at once."""
+        if not isinstance(writer, asyncio.StreamWriter):
+            writer.write(data)
+        elif (pieces := self.outbox.get(writer)) is None:
             self.outbox[writer] = [data]
         else:
             pieces.append(data)
-
-    def send(self) -> None:
-        """All of it."""
-        for writer, pieces in self.outbox.items():
-            if not writer.is_closing():
-                writer.write(pieces[0]) if len(pieces) == 1 else writer.writelines(pieces)
-        self.outbox.clear()
 
 
 Handle = Callable[[events.Event], layer.CommandGenerator[None]]
@@ -107,12 +103,13 @@ def handle_now(self: ConnectionHandler, event: events.Event) -> None:
         while turn.waiting:
             event, done = turn.waiting.popleft()
             _handle(self, event, turn)
-            if done is not None and not done.done():
-                done.set_result(None)
-        turn.send()
+            _tell(done)
     finally:
         Turn.current = outer
         del vars(self)[TURN]
+        _send(self, turn)
+        for _, done in turn.waiting:  # not handled, since something has ended the whole of it
+            _tell(done)
 
 
 def _handle(self: ConnectionHandler, event: events.Event, turn: Turn) -> None:
@@ -138,6 +135,22 @@ def _handle(self: ConnectionHandler, event: events.Event, turn: Turn) -> None:
         self.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
 
 
+def _tell(done: asyncio.Future[None] | None) -> None:
+    if done is not None and not done.done():
+        done.set_result(None)
+
+
+def _send(self: ConnectionHandler, turn: Turn) -> None:
+    """What was put. Joined, since asyncio's `writelines` may not tell when too much waits to be sent (CVE-2024-12254)."""
+    for writer, pieces in turn.outbox.items():
+        try:
+            if not writer.is_closing():
+                writer.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        except Exception:
+            self.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
+    turn.outbox.clear()
+
+
 def _entry(self: ConnectionHandler) -> Handle:
     """Where an event does not only pass through: past the two layers that have nothing more to do once HTTP has been seen."""
     outer: Any = self.layer
@@ -154,7 +167,7 @@ def _at_connection(self: ConnectionHandler, command: commands.ConnectionCommand,
     if isinstance(command, commands.SendData):
         turn.put(cast("asyncio.StreamWriter", transport.writer), command.data)
         return
-    turn.send()
+    _send(self, turn)
     if isinstance(command, commands.CloseTcpConnection):
         self.close_connection(command.connection, command.half_close)
     elif isinstance(command, commands.CloseConnection):
@@ -223,17 +236,18 @@ def _paused_flow(hook: commands.StartHook) -> flow.Flow | None:
 class Feed(asyncio.Protocol):
     """Stands between a transport and the `StreamReaderProtocol` that it had, which hears of all but the bytes.
 
-    `closed` is done when the peer has ended its side, or the connection is lost.
+    `closed` is done when the peer has ended its side, or the connection is lost; `lost` when nothing can be sent either.
     """
 
     def __init__(self, handler: ConnectionHandler, connection: Connection, writer: asyncio.StreamWriter) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._handler, self._connection = handler, connection
         self._transport = cast("asyncio.Transport", writer.transport)  # it reads too
         self._full: set[Feed] = vars(handler).setdefault(FULL, set())
         self._before = cast("asyncio.StreamReaderProtocol", self._transport.get_protocol())
         self._waits: asyncio.Task[None] | None = None
-        if self._transport.get_write_buffer_size() > HIGH_WATER:
+        if getattr(self._before, "_paused", False) or self._transport.get_write_buffer_size() > HIGH_WATER:
             self._full.add(self)
         self._transport.set_protocol(self)
 
@@ -263,6 +277,7 @@ class Feed(asyncio.Protocol):
         self._full.discard(self)
         self._before.connection_lost(exc)
         self._end()
+        _tell(self.lost)
 
     def pause_writing(self) -> None:
         """More waits to be sent than should."""
@@ -275,22 +290,23 @@ class Feed(asyncio.Protocol):
         self._before.resume_writing()
 
     def _end(self) -> None:
-        if not self.closed.done():
-            self.closed.set_result(None)
+        _tell(self.closed)
 
 
 async def handle_connection(self: ConnectionHandler, connection: Connection) -> None:
     """As mitmproxy's, for the connection's entire life: read until EOF, then maybe wait until our own side is closed too."""
     transport = self.transports[connection]
     cancelled: asyncio.CancelledError | None = None
+    feed: Feed | None = None
     try:
         if not isinstance(transport.reader, asyncio.StreamReader):  # UDP and WireGuard
             await _read(self, connection, lambda: False)
         elif await _read(self, connection, partial(_is_empty, transport.reader)):
-            await Feed(self, connection, cast("asyncio.StreamWriter", transport.writer)).closed
+            feed = Feed(self, connection, cast("asyncio.StreamWriter", transport.writer))
+            await feed.closed
     except asyncio.CancelledError as error:
         cancelled = error
-    await _end(self, connection, cancelled)
+    await _end(self, connection, cancelled, feed)
 
 
 async def _read(self: ConnectionHandler, connection: Connection, is_enough: Callable[[], bool]) -> bool:
@@ -313,15 +329,15 @@ def _is_empty(reader: asyncio.StreamReader) -> bool:
     return not reader._buffer and not reader.at_eof() and reader.exception() is None  # type: ignore[attr-defined]
 
 
-async def _end(self: ConnectionHandler, connection: Connection, cancelled: asyncio.CancelledError | None) -> None:
+async def _end(self: ConnectionHandler, connection: Connection, cancelled: asyncio.CancelledError | None, feed: Feed | None) -> None:
     if cancelled is None and connection.transport_protocol == "tcp":  # it may be half-closed
         connection.state &= ~ConnectionState.CAN_READ
     else:
         connection.state = ConnectionState.CLOSED
     await self.server_event(events.ConnectionClosed(connection))
-    if connection.state is ConnectionState.CAN_WRITE:  # we may still send: until we are told to close
+    if connection.state is ConnectionState.CAN_WRITE:  # we may still send: until we are told to close, or can't
         try:
-            await asyncio.Event().wait()
+            await (feed.lost if feed else asyncio.Event().wait())
         except asyncio.CancelledError as error:
             cancelled = error
     with suppress(OSError):

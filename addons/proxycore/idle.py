@@ -97,5 +97,5 @@ def broken_pins(kind: type) -> list[str]:
         f"{owner.__name__}.{name}"
         for owner in kind.__mro__
         for name, digest in READ.get(owner, {}).items()
-        if source_digest(vars(owner)[name]) != digest
+        if source_digest(vars(owner).get(name)) != digest
     ]

@@ -35,13 +35,14 @@ class Replacement:
 
     @property
     def stock(self) -> Any:
-        """Mitmproxy's own, also where ours (or that of an earlier load of ours) is in its place."""
-        now = inspect.getattr_static(self.owner, self.name)
+        """Mitmproxy's own, also where ours (or that of an earlier load of ours) is in its place; None where there is none."""
+        now = inspect.getattr_static(self.owner, self.name, None)
         return getattr(_function(now), _OURS, now)
 
     def fits(self) -> bool:
         """Is the stock one what was read?"""
-        return self.digest is None or source_digest(self.stock) == self.digest
+        stock = self.stock
+        return stock is not None and (self.digest is None or source_digest(stock) == self.digest)
 
 
 def source_digest(stock: Any) -> str:
@@ -70,8 +71,8 @@ def put_back(groups: Iterable[Sequence[Replacement]]) -> None:
     """Mitmproxy's own again."""
     for group in groups:
         for one in group:
-            if one.ours is not None:
-                setattr(one.owner, one.name, one.stock)
+            if one.ours is not None and (stock := one.stock) is not None:
+                setattr(one.owner, one.name, stock)
 
 
 def _function(found: Any) -> Any:

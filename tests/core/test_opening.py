@@ -75,10 +75,12 @@ def test_compressed_streams_are_read() -> None:
     assert opening("openai.chat", packed).feed(ROLE + WORD) == "content"
 
 
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("cut", [len(ROLE + WORD + OPENAI_ERROR), len(ROLE + WORD), len(ROLE), 10, 1])
-def test_what_comes_first_decides(cut: int) -> None:
+def test_what_comes_first_decides(cut: int, line_end: bytes) -> None:
     """Content before an error, or an error before content, in one chunk or in several; the rest is not even read."""
-    for stream, verdict in ((ROLE + WORD + OPENAI_ERROR, "content"), (ROLE + OPENAI_ERROR + WORD, "error")):
+    for events, verdict in ((ROLE + WORD + OPENAI_ERROR, "content"), (ROLE + OPENAI_ERROR + WORD, "error")):
+        stream = events.replace(b"\n", line_end)
         reading = opening("openai.chat")
         said = (reading.feed(stream[at : at + cut]) for at in range(0, len(stream), cut))
         assert next(one for one in said if one != "unknown") == verdict

@@ -306,10 +306,13 @@ def messages(data: bytes) -> list[bytes]:
 
 
 def _unchunked(data: bytes) -> tuple[bytes, bytes]:
-    pieces = []
+    pieces: list[bytes] = []
     while data:
         line, _, rest = data.partition(b"\r\n")
-        size = int(line, 16)
+        try:
+            size = int(line, 16)
+        except ValueError:  # a body that only looks like a head
+            return b"".join([*pieces, b" ODD ", data]), b""
         pieces.append(rest[:size])
         data = rest[size + 2 :]
         if not size:

@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
 from addons.proxycore.dispatch import RESTS_ON, Dispatch, HookDispatch, broken_pins
+from addons.proxycore.handling import Turn
 
 Handler = Callable[..., Any]
 
@@ -355,6 +356,20 @@ async def test_no_update_is_made_for_nobody(monkeypatch: pytest.MonkeyPatch) -> 
         chain.manager.add(*(chain.note(f"n{number}") for number in range(3)), chain.note("a", "request"))
         monkeypatch.setattr(hooks, "UpdateHook", failing(AssertionError("made")))
         assert await chain.request() == ["a.request"]
+
+
+async def test_a_change_of_the_chain_counts_within_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one event sets off is many hooks: an add-on that has gone is not asked again, one that has come is."""
+    with taddons.context(loadcore=False) as context:
+        chain = Chain(context.master.addons)
+        Dispatch(chain.manager).install()
+        gone, late = chain.note("gone", "request"), chain.note("late", "request")
+        chain.manager.add(gone)
+        monkeypatch.setattr(Turn, "current", Turn())
+        assert await chain.request() == ["gone.request"]
+        chain.manager.remove(gone)
+        chain.manager.add(late)
+        assert await chain.request() == ["late.request"]
 
 
 async def test_the_option_puts_it_in_place_and_takes_it_away() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
@@ -100,6 +102,13 @@ def nothing(layer: Scripted, event: events.Event) -> Generator[commands.Command,
     yield from ()
 
 
+def echo_in_two(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
+    if isinstance(event, events.DataReceived):
+        middle = len(event.data) // 2
+        yield commands.SendData(event.connection, event.data[:middle])
+        yield commands.SendData(event.connection, event.data[middle:])
+
+
 def echo(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
     if isinstance(event, events.DataReceived):
         yield commands.SendData(event.connection, event.data)
@@ -173,9 +182,10 @@ async def test_what_came_before_is_read_first(proxy: Proxy) -> None:
         assert await reader.readexactly(11) == b"firstsecond"
 
 
-async def test_nothing_is_read_while_the_other_side_takes_nothing(proxy: Proxy) -> None:
-    """What waits in memory stays bounded; when the client reads, all of it comes."""
-    reader, writer = await proxy.connect(echo)
+@pytest.mark.parametrize("answer", [echo, echo_in_two])
+async def test_nothing_is_read_while_the_other_side_takes_nothing(proxy: Proxy, answer: Script) -> None:
+    """What waits in memory stays bounded, whether sent in one piece or in several; when the client reads, all of it comes."""
+    reader, writer = await proxy.connect(answer)
     chunk, count = b"x" * MB, 64
 
     async def send() -> None:
@@ -231,6 +241,23 @@ async def test_a_crash_of_a_layer_is_logged_and_the_next_event_comes(proxy: Prox
             yield commands.SendData(event.connection, event.data)
 
     reader, writer = await proxy.connect(crash_once)
+    writer.write(b"one")
+    async with asyncio.timeout(10):
+        while not any(record.getMessage() == "mitmproxy has crashed!" for record in caplog.records):
+            await asyncio.sleep(0.01)
+        writer.write(b"two")
+        assert await reader.readexactly(3) == b"two"
+
+
+async def test_what_cannot_be_sent_is_logged_and_the_next_goes(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
+    """A script's stream callable that gives text rather than bytes, say."""
+
+    def answer(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
+        if isinstance(event, events.DataReceived):
+            data: Any = "text" if event.data == b"one" else event.data
+            yield commands.SendData(event.connection, data)
+
+    reader, writer = await proxy.connect(answer)
     writer.write(b"one")
     async with asyncio.timeout(10):
         while not any(record.getMessage() == "mitmproxy has crashed!" for record in caplog.records):
@@ -371,3 +398,59 @@ async def test_a_turn_ends_with_what_it_set_off() -> None:
         finally:
             await proxy.close()
             put_back([REPLACED])
+
+
+@pytest.fixture
+async def ours(request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
+    with taddons.context(loadcore=False) as context:
+        context.options.add_option("tcp_timeout", int, 600, "")
+        replace_all([REPLACED])
+        proxy = Proxy(context)
+        try:
+            yield proxy
+        finally:
+            await proxy.close()
+            put_back([REPLACED])
+
+
+async def test_a_connection_that_can_neither_read_nor_send_is_over(ours: Proxy) -> None:
+    """Else what is behind it would be read on for nobody: mitmproxy notices when it sends the next time."""
+    _, writer = await ours.connect(nothing)
+    client: socket.socket = writer.get_extra_info("socket")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    writer.transport.abort()
+    await ours.ended()
+    assert ours.layer.seen == ["Start", "ConnectionClosed"]
+
+
+async def test_so_is_one_that_is_sent_to_after_the_client_has_left(ours: Proxy) -> None:
+    """It said that it sends no more, which it may, and reads no more either."""
+
+    def send(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
+        if isinstance(event, events.DataReceived):
+            yield commands.SendData(event.connection, event.data)
+
+    _, writer = await ours.connect(send)
+    writer.transport.abort()
+    await ours.layer.until(lambda: "ConnectionClosed" in ours.layer.seen)
+    assert ours.handler
+    async with asyncio.timeout(10):
+        while not ours.tasks[0].done():  # what comes from behind it
+            await ours.handler.server_event(events.DataReceived(ours.handler.client, b"x" * MB))
+            await asyncio.sleep(0.01)
+
+
+async def test_datagrams_are_not_joined() -> None:
+    """What is no stream of asyncio's (UDP, WireGuard) takes each piece by itself, at once."""
+
+    class Datagrams:
+        def __init__(self) -> None:
+            self.sent: list[bytes] = []
+
+        def write(self, data: bytes) -> None:
+            self.sent.append(data)
+
+    turn, writer = Turn(), Datagrams()
+    turn.put(writer, b"one")  # type: ignore[arg-type]
+    turn.put(writer, b"two")  # type: ignore[arg-type]
+    assert (writer.sent, turn.outbox) == ([b"one", b"two"], {})

@@ -122,3 +122,6 @@ def test_who_changes_an_add_on_has_it_asked(monkeypatch: pytest.MonkeyPatch) -> 
     assert needed(MapLocal(), "request") is None
     monkeypatch.setattr(ASGIApp, "should_serve", lambda self, flow: True)
     assert idle_rule(Onboarding(), "request") is None
+    monkeypatch.delattr(ModifyBody, "run")
+    assert idle.broken_pins(ModifyBody) == ["ModifyBody.run"]
+    assert needed(ModifyBody(), "request") is None

@@ -65,6 +65,14 @@ def test_what_has_no_source_fits_nothing() -> None:
     assert not Replacement(types.SimpleNamespace(len=len, __name__="built-in"), "len", "0" * 16).fits()
 
 
+def test_what_is_gone_is_left(group: tuple[Replacement, ...]) -> None:
+    """An upgrade may have taken it away: nothing is put in its place, and nothing fails."""
+    gone = Replacement(Stock, "gone", None, ours)
+    assert replace_all([(gone, group[0])]) == ["Stock.gone"]
+    put_back([(gone,)])
+    assert not hasattr(Stock, "gone")
+
+
 def test_the_digest_is_that_of_the_text() -> None:
     """Of two functions that read alike in all but a character."""
     assert source_digest(Stock.told) != source_digest(Stock.static)
