@@ -23,6 +23,8 @@ class Part(NamedTuple):
     kind: Kind
 
 
+_MULTIPART, _FORM, _EVENTS = "multipart/form-data", "application/x-www-form-urlencoded", "text/event-stream"
+
 BOM = b"\xef\xbb\xbf"
 
 _JSON_START = re.compile(rb'\s*+[{\["]')
@@ -45,17 +47,28 @@ def bare_type(content_type: str | None) -> str:
 
 def divide(body: bytes, content_type: str | None) -> list[Part]:
     """The parts of a body, in order."""
-    kind = bare_type(content_type)
-    start = len(BOM) if body.startswith(BOM) else 0
-    if kind == "multipart/form-data" and (boundary := _boundary(content_type or "")):
+    kind, start = bare_type(content_type), _start(body)
+    if is_event_stream(body, content_type):
+        return list(_event_stream(body, start))
+    if kind == _MULTIPART and (boundary := _boundary(content_type or "")):
         return list(_multipart(body, boundary))
-    if kind == "application/x-www-form-urlencoded" and not _JSON_START.match(body, start):
-        return [Part(start, len(body), "form")]
     if _JSON_START.match(body, start):
         return [Part(start, len(body), "json")]
-    if kind == "text/event-stream" or _SSE_START.match(body, start):
-        return list(_event_stream(body, start))
+    if kind == _FORM:
+        return [Part(start, len(body), "form")]
     return [Part(start, len(body), "binary" if kind.startswith(("image/", "audio/", "video/")) else "text")]
+
+
+def is_event_stream(body: bytes, content_type: str | None) -> bool:
+    """Is it read as server-sent events?"""
+    kind, start = bare_type(content_type), _start(body)
+    if kind == _FORM or (kind == _MULTIPART and _boundary(content_type or "")) or _JSON_START.match(body, start):
+        return False
+    return kind == _EVENTS or _SSE_START.match(body, start) is not None
+
+
+def _start(body: bytes) -> int:
+    return len(BOM) if body.startswith(BOM) else 0
 
 
 def _event_stream(body: bytes, start: int) -> Iterator[Part]:

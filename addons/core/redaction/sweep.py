@@ -17,7 +17,7 @@ from typing import NamedTuple
 from addons.core.redaction.bodies import BodyScanner, Divided, divided, wide_codec
 from addons.core.redaction.gathering import Finder, Gathering
 from addons.core.redaction.memory import Trace
-from addons.core.redaction.parts import divide
+from addons.core.redaction.parts import divide, is_event_stream
 from addons.core.redaction.segments import MIN_REMEMBERED_BYTES, Run
 from addons.core.redaction.streams import comes_in_pieces, joined_of_events, joined_texts
 
@@ -82,7 +82,11 @@ class Sweep:
 
     def is_clean(self, text: bytes, holder: int) -> bool:
         """After `run`: is nothing in this text, which was looked at with its holder? What stands beside it may be dirty."""
-        return text not in self._gathering.found_in if self._held.get(text) == holder else holder not in self._unsure
+        return text not in self._gathering.found_in if self._held.get(text) == holder else self.is_sure(holder)
+
+    def is_sure(self, owner: int) -> bool:
+        """After `run`: is nothing with this owner, not even what is left alone where it stands?"""
+        return owner not in self._unsure
 
     def add_text(self, owner: int, text: bytes) -> bool:
         """A text that is no body. False where it must be looked at by itself."""
@@ -120,9 +124,9 @@ class Sweep:
         if len(content) > MAX_SWEPT_BYTES:
             return False
         try:
-            if content[:16].lstrip().startswith((b"{", b"[")):  # JSON lines, or Gemini's array
-                return self._add_whole(owner, body) and self._add_joined(owner, joined_texts(content))
-            return self._add_events(owner, content)
+            if is_event_stream(content, body.content_type):
+                return self._add_events(owner, content)
+            return self._add_whole(owner, body) and self._add_joined(owner, joined_texts(content))  # JSON lines, Gemini's array
         except RecursionError:  # nested as deep as nothing is in good faith
             return False
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from addons.core.redaction.parts import Part, divide
+from addons.core.redaction.parts import Part, divide, is_event_stream
 
 
 def shown(body: bytes, content_type: str | None = None) -> list[tuple[str, bytes]]:
@@ -68,3 +68,13 @@ def test_multipart_that_is_cut_or_none() -> None:
     assert shown(MULTIPART, "multipart/form-data; boundary=C") == [("text", MULTIPART)]
     assert shown(b"x", "multipart/form-data") == [("text", b"x")]
     assert divide(b"", None) == [Part(0, 0, "text")]
+
+
+def test_what_is_said_to_be_a_form_is_no_event_stream() -> None:
+    """Although it begins like one; JSON is none either, whatever it is said to be."""
+    fields = b": before\n--b\r\n\r\ndata: x\r\n--b--"
+    stream = "text/event-stream"
+    assert [is_event_stream(fields, kind) for kind in (None, stream, "multipart/form-data; boundary=b")] == [True, True, False]
+    assert [kind for kind, _ in shown(fields, "multipart/form-data; boundary=b")] == ["text", "text", "text"]
+    assert not is_event_stream(b"data: x", "application/x-www-form-urlencoded") and not is_event_stream(b' \n"data: x"', stream)
+    assert is_event_stream(b"\xef\xbb\xbfdata: x", "text/plain") and is_event_stream(b"x", stream) and not is_event_stream(b"x", None)

@@ -79,6 +79,23 @@ def test_what_is_not_quite_what_it_seems_is_left_to_the_redactor(content: bytes)
     assert dirty(content, SSE if content.startswith(b"data") else None)
 
 
+@pytest.mark.parametrize("kind", [SSE, "application/x-ndjson", "application/jsonl", None])
+@pytest.mark.parametrize("before", ["", "\ufeff", "\n \n", " " * 20, "\ufeff" + "\n" * 20])
+@pytest.mark.parametrize("written", ['"%s"\n', '"hello"\n"%s"\n', '{"a": "%s"}\n', '["%s"]', 'data: {"a": "%s"}\n\n'])
+def test_escapes_are_read_where_the_redactor_reads_them(written: str, before: str, kind: str | None) -> None:
+    """However a stream's lines begin: a string is JSON too."""
+    escaped = "".join(f"\\u{ord(character):04x}" for character in KEY[:9]) + KEY[9:]
+    content = (before + written % escaped).encode()
+    assert dirty(content, kind) or (not Redactor().body(content, kind, "x")[1] and written.startswith("data"))  # no event, behind blanks
+
+
+def test_a_form_is_one_although_it_begins_like_a_stream() -> None:
+    """Its values are percent-encoded."""
+    content = ("data: x&note=" + "".join(f"%{ord(character):02x}" for character in KEY)).encode()
+    kind = "application/x-www-form-urlencoded"
+    assert Redactor().body(content, kind, "x")[1] and dirty(content, kind)
+
+
 def test_both_bodies_at_once() -> None:
     """What is JSON in both is read as one, unless one of them is none after all; the other is told as it is."""
     for second, told in ((b'{"b": "c"}', set()), (b'{"b": c}', {1}), (b'{"b": "' + KEY.encode() + b'"}', {1})):
