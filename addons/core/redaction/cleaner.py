@@ -114,8 +114,8 @@ def _shared(asked: Iterable[tuple[Cleaner, Subject]]) -> list[list[tuple[Cleaner
     open_groups: dict[int, tuple[list[tuple[Cleaner, Subject]], int]] = {}  # by id of the redactor: the last group, and its bytes
     for one in asked:
         number, size = id(one[0]._redactor), one[1].size
-        group, together = open_groups.get(number, ([], SHARED_BYTES))
-        if together + size > SHARED_BYTES:
+        group, together = open_groups.get(number, (None, 0))
+        if group is None or together + size > SHARED_BYTES:
             group, together = [], 0
             groups.append(group)
         group.append(one)

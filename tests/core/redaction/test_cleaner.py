@@ -6,8 +6,9 @@ import random
 import string
 
 from addons.core.call import Message, Part
-from addons.core.redaction.cleaner import Cleaner
+from addons.core.redaction.cleaner import SHARED_BYTES, Cleaner, look_ahead, subject
 from addons.core.redaction.redactor import Redactor
+from addons.core.redaction.sweep import Body
 
 KEY = "sk-" + "".join(random.Random(9).choices(string.ascii_letters + string.digits, k=38)) + "1q"
 
@@ -52,3 +53,13 @@ def test_a_secret_is_noted_once() -> None:
     cleaner.body(f'{{"text":"{KEY}"}}'.encode(), "application/json", "request.body", cut=False)
     cleaner.messages([Message("user", (Part("text", KEY),))], "request.messages", "request.body")
     assert [note.where for note in cleaner.notes] == ["request.body"]
+
+
+def test_no_call_is_left_out_of_the_look_ahead() -> None:
+    """With bodies or without, of one redactor or another, and where a group is full."""
+    redactors = (Redactor(), Redactor())
+    bodies: tuple[list[Body], ...] = ([], [Body(b"x", None)], [Body(b"x" * SHARED_BYTES, None)], [Body(b"", None)])
+    asked = [(Cleaner(redactor), subject([f"hello {number}"], (), (), own)) for own in bodies for number, redactor in enumerate(redactors)]
+    for some in (asked[:1], asked):
+        look_ahead(some)
+        assert all(set(told.texts) <= cleaner._ahead.texts for cleaner, told in some)
