@@ -61,6 +61,8 @@ class LookAhead:
 
     def __call__(self, subjects: Sequence[Subject]) -> list[Ahead]:
         """What of each is found to be clean; of all else nothing is known, so that it is looked at when it is cleaned."""
+        if self._known.looks_at_edges:
+            return [Ahead() for _ in subjects]
         sweep = Sweep(self._known, self._scanner)
         bodies = dict(enumerate([body for subject in subjects for body in subject.bodies], _FIRST_BODY))
         sweep.add_bodies(bodies)
@@ -118,7 +120,7 @@ class LookAhead:
 
     def _clean_words(self, words: set[str], sweep: Sweep) -> set[str]:
         """All of them, or none where something is in one: they are few."""
-        if _WORDS in sweep.dirty and self._shapes_in(words):
+        if not sweep.is_sure(_WORDS) and self._shapes_in(words):
             return set()
         for value in words:
             self._clean.note(value, SHAPES)

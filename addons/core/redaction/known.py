@@ -12,7 +12,10 @@ from addons.core.redaction.scanner import scan, scan_shapes
 
 
 class TextScanner(Protocol):
-    """What finds by rules, as `Scanner` does."""
+    """What finds by rules, as `Scanner` does. `looks_at_edges`: may it find less where something stands before or behind a text?"""
+
+    @property
+    def looks_at_edges(self) -> bool: ...
 
     def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]: ...
 
@@ -20,6 +23,8 @@ class TextScanner(Protocol):
 
 
 class _Builtin:
+    looks_at_edges = False
+
     def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]:
         return scan(data, cut)
 
@@ -29,6 +34,8 @@ class _Builtin:
 
 class NoRules:
     """Finds nothing: where only exact values are looked for."""
+
+    looks_at_edges = False
 
     def find(self, data: bytes, cut: bool = False) -> Sequence[Finding]:
         return ()
@@ -43,6 +50,11 @@ class Known:
     def __init__(self, exact: Iterable[str], scanner: TextScanner | None = None) -> None:
         self._scanner = scanner or _Builtin()
         self._exact: tuple[ExactStrings, ...] = tuple(filter(None, (ExactStrings(exact),)))
+
+    @property
+    def looks_at_edges(self) -> bool:
+        """Must a text be looked at by itself, since a rule tells where it begins or ends?"""
+        return self._scanner.looks_at_edges
 
     def knowing(self, exact: Iterable[str]) -> Known:
         """The same with further exact values."""

@@ -23,6 +23,7 @@ from functools import cache
 from operator import itemgetter
 
 from addons.core.redaction.compiled import Compiled, Found
+from addons.core.redaction.edges import looks_at_edges
 from addons.core.redaction.engines import NATIVE, Hit, Keywords
 from addons.core.redaction.exact import ExactStrings
 from addons.core.redaction.findings import Finding, merge
@@ -55,6 +56,7 @@ class Scanner:
         self._anchored, self._searched, self._valued = tables["anchored"], tables["search"], tables["value"]
         self._matchers = [[(rule.pattern.match, rule) for rule in rules] for rules in self._anchored]
         self._values = Values(self._valued)
+        self.looks_at_edges = any(looks_at_edges(rule.rule) for rule in compiled)
         self._everywhere = [rule for rule in compiled if not rule.words]
         self._keywords = Keywords(words, native=native)
         self._count = len(compiled)

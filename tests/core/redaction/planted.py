@@ -20,6 +20,8 @@ def token(count: int = 20, seed: int | None = None) -> str:
 class Values:
     """Finds the given values in a text, as they are; `shapes` are those that are secrets by their shape."""
 
+    looks_at_edges = False
+
     def __init__(self, values: Iterable[str], rule: str = "planted", shapes: Iterable[str] = ()) -> None:
         self.values = [value.encode("utf-8", "surrogatepass") for value in values]
         self.shapes = [value.encode() for value in shapes]
