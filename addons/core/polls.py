@@ -19,11 +19,12 @@ MEMORY = 10_000
 
 class Polls:
     """Bounded memory of the answers that were counted. A call that *makes* an answer always counts; one that names an answer in its path
-    (a poll, a cancellation, tool results handed in, results of a batch) counts when nobody counted that answer yet."""
+    (a poll, a cancellation, tool results handed in, results of a batch) counts when no other call counted that answer yet; the same call
+    may be read again."""
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._memory = memory
-        self._counted: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._counted: OrderedDict[tuple[str, str], str] = OrderedDict()  # by host and answer: the call that counted first
 
     def once(self, record: CallRecord, reading: AnswerReading) -> AnswerReading:
         if record.api not in POLLED:
@@ -32,15 +33,15 @@ class Polls:
         if not again and not reading.id:
             return reading
         key = record.host.lower(), again or reading.id or ""
-        counted = key in self._counted
+        counted = self._counted.get(key, record.id) != record.id
         if reading.usage.known:
-            self._remember(key)
+            self._remember(key, record.id)
         if again and (counted or not reading.usage.known):
             return replace(reading, usage=Usage(), repeated=True)
         return reading
 
-    def _remember(self, key: tuple[str, str]) -> None:
-        self._counted[key] = None
+    def _remember(self, key: tuple[str, str], call_id: str) -> None:
+        self._counted.setdefault(key, call_id)
         self._counted.move_to_end(key)
         while len(self._counted) > self._memory:
             self._counted.popitem(last=False)

@@ -8,6 +8,7 @@ import random
 import string
 from collections.abc import Sequence
 from dataclasses import astuple
+from itertools import count
 from typing import Any
 
 import pytest
@@ -393,11 +394,11 @@ def test_an_error_is_masked_before_it_is_cut() -> None:
 
 def test_a_polled_response_counts_once() -> None:
     """Made in the background without usage, counted at the first look after its end; also after a change of the configuration."""
-    polls = Polls()
+    polls, numbers = Polls(), count()
 
     def look(path: str, status: str, usage: dict[str, int] | None) -> tuple[Any, Any]:
         answer: dict[str, Any] = {"object": "response", "id": "resp_1", "model": "gpt-4o", "status": status, "usage": usage, "output": []}
-        record = chat(api="openai.responses", path=path, request=CapturedBody(), response=body(answer))
+        record = chat(id=str(next(numbers)), api="openai.responses", path=path, request=CapturedBody(), response=body(answer))
         row = Digest(Redactor([]), Prices({}), Conversations(100), True, 1 << 20, polls=polls)(record).row
         return row["input_tokens"], row["tokens_source"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from addons.core.call import AnswerReading, CallRecord, Usage
 from addons.core.polls import Polls
 
@@ -9,8 +11,11 @@ USED = AnswerReading(usage=Usage(5, 7), id="resp_1", finished=True)
 PENDING = AnswerReading(id="resp_1")
 
 
+_ids = map(str, count())
+
+
 def record(path: str, api: str = "openai.responses", host: str = "api.openai.com") -> CallRecord:
-    return CallRecord("id", 0, "GET", host, path, api)
+    return CallRecord(next(_ids), 0, "GET", host, path, api)
 
 
 def test_a_background_response_counts_when_it_is_done_and_only_then() -> None:
@@ -59,3 +64,10 @@ def test_memory_is_bounded() -> None:
         polls.once(record("/v1/responses"), AnswerReading(usage=Usage(1, 1), id=name))
     assert polls.once(record("/v1/responses/c"), AnswerReading(usage=Usage(1, 1), id="c")).repeated
     assert not polls.once(record("/v1/responses/a"), AnswerReading(usage=Usage(1, 1), id="a")).repeated
+
+
+def test_a_call_that_is_read_again_counts_as_it_did() -> None:
+    """Where calls that were to be digested together are digested one by one after all; others have asked meanwhile."""
+    polls, first, later = Polls(), record("/v1/responses/resp_1"), record("/v1/responses/resp_1")
+    for _ in range(2):
+        assert polls.once(first, USED) == USED and polls.once(later, USED).repeated
