@@ -34,20 +34,20 @@ def call_line(call: StoredCall) -> str:
 
 def log_lines(logger: logging.Logger, lines: Sequence[str]) -> None:
     """What `logger.info(line, extra={DONE: True})` would do for each of them: lines that are masked already."""
-    if not lines or not logger.isEnabledFor(logging.INFO):
+    handlers = shown_by(logger)
+    if not lines or not handlers:
         return
     record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, "", (), None, extra={DONE: True})
-    for handler in _handlers(logger):
-        if record.levelno >= handler.level:
-            _show(handler, record, lines)
+    for handler in handlers:
+        _show(handler, record, lines)
 
 
-def _handlers(logger: logging.Logger) -> list[logging.Handler]:
-    """All that a record of this logger comes to."""
+def shown_by(logger: logging.Logger) -> list[logging.Handler]:
+    """All that would show such a line of this logger: where there are none it need not be made."""
     found: list[logging.Handler] = []
-    asked: logging.Logger | None = logger
+    asked: logging.Logger | None = logger if logger.isEnabledFor(logging.INFO) else None
     while asked:
-        found += asked.handlers
+        found += [handler for handler in asked.handlers if handler.level <= logging.INFO]
         asked = asked.parent if asked.propagate else None
     return found
 

@@ -18,7 +18,7 @@ from mitmproxy.addonmanager import Loader
 from addons.accesslog import FILE as ACCESS_LOG
 from addons.accesslog import access_line
 from addons.applog import AppLog
-from addons.calllines import call_line, log_lines
+from addons.calllines import call_line, log_lines, shown_by
 from addons.config import ConfigError, ConfigFile, restart_needed
 from addons.config_checks import doubts
 from addons.core.call import StoredCall
@@ -122,6 +122,7 @@ class Settings:
     def _stored(self, calls: Sequence[StoredCall]) -> None:
         """In the writer's thread, after each commit."""
         now = time.monotonic()
+        is_told = bool(shown_by(logger))
         told: list[str] = []
         access: list[str] = []
         for call in calls:
@@ -130,7 +131,8 @@ class Settings:
                 if seen := measured(call):
                     self.state.speeds.note(seen.upstream, seen.model, seen.ttft_ms, seen.tokens_per_s, now)
                 access.append(access_line(call))
-                told.append(call_line(call))
+                if is_told:
+                    told.append(call_line(call))
             except Exception as error:  # the row is safe, and so are the lines of the others
                 logger.error("after storing call %s: %s", call.row.get("id"), type(error).__name__)
         self.state.logs.put(ACCESS_LOG, *access)

@@ -272,6 +272,20 @@ def test_each_stored_call_is_a_line_in_the_logs(
     assert name == "access.jsonl" and [json.loads(line)["id"] for line in lines] == ["WRONG", "ID", "ID2"]
 
 
+def test_a_line_that_nobody_shows_is_not_made(
+    make_journey: MakeJourney, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The access log has the call all the same."""
+    room = Settings(make_journey(UPSTREAMS, {}).state)
+    files: list[tuple[str, ...]] = []
+    monkeypatch.setattr(room.state.logs, "put", lambda *those: files.append(those))
+    monkeypatch.setattr("addons.settings.call_line", lambda call: pytest.fail("made"))
+    row: dict[str, Any] = {"id": "ID", "outcome": "ok"}
+    with caplog.at_level(logging.WARNING, "addons.settings"):
+        room._stored([StoredCall(row)])
+    assert len(files[0]) == 2 and caplog.messages == []
+
+
 def test_each_stored_call_tells_how_fast_its_upstream_was(make_journey: MakeJourney) -> None:
     """For routes that want the fastest; what shows nothing of that is left out."""
     room = Settings(make_journey(UPSTREAMS, {}).state)
