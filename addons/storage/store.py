@@ -72,7 +72,7 @@ class Store:
         self._columns = [name for name in columns if name not in ("stored_at", "pinned")]
         self._insert_calls = Insert("calls", (*self._columns, "stored_at"))
         self._started_at, self._ts_ms, self._conversation = map(self._columns.index, ("started_at", "ts_ms", "conversation_id"))
-        self._ready: dict[int, Prepared] = {}  # by the call's identity: two may have the same id
+        self._ready: dict[int, Prepared] = {}  # by identity, which none else has while it is held here: two calls may have the same id
 
     def close(self) -> None:
         """Leaves all in the file itself, also where a reader (Datasette) has it open, so that a copy of it alone is whole."""
@@ -104,7 +104,7 @@ class Store:
         for call in calls:
             if id(call) not in self._ready:
                 try:
-                    self._ready[id(call)] = prepare(call)
+                    self._prepared(call)
                 except Exception as error:  # a poisoned value: `write` meets it again
                     logger.debug("call %s is not prepared: %s", call.row.get("id"), type(error).__name__)
 
@@ -123,7 +123,7 @@ class Store:
                 self._write_alone(call)
         finally:
             self._contents.forget()
-            self._ready.clear()
+        self._ready.clear()  # not where the disk is in the way: the same batch comes again
 
     def body(self, call_id: str, kind: str) -> StoredBody | None:
         """See reading.read_body."""
@@ -161,15 +161,21 @@ class Store:
             raise
 
     def _write_together(self, calls: Sequence[StoredCall]) -> None:
-        prepared = [self._ready.get(id(call)) or prepare(call) for call in calls]
+        prepared = list(map(self._prepared, calls))
         with _failures():
             self._contents.find(prepared)
         with self._transaction():
             self._add(prepared)
 
+    def _prepared(self, call: StoredCall) -> Prepared:
+        prepared = self._ready.get(id(call))
+        if prepared is None:
+            prepared = self._ready[id(call)] = prepare(call)
+        return prepared
+
     def _write_alone(self, call: StoredCall) -> None:
         attempts: tuple[tuple[str, Callable[[], object]], ...] = (
-            ("stored without its bodies and messages", lambda: self._add([prepare(call)])),
+            ("stored without its bodies and messages", lambda: self._add([self._prepared(call)])),
             ("lost", lambda: self._add_row(call)),
         )
         for consequence, add in attempts:

@@ -114,9 +114,12 @@ def test_what_is_prepared_is_not_looked_up_under_the_lock(store: Store) -> None:
 def test_what_is_remembered_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many calls come; what was forgotten is found in the database."""
     monkeypatch.setattr("addons.storage.contents.REMEMBERED", 3)
+    monkeypatch.setattr(store, "_write_alone", lambda call: pytest.fail("what was forgotten was taken for missing"))
     calls = [stored_call(bodies=(body(b"%d" % n),), messages=(say("user", str(n)),)) for n in range(20)]
     store.write(calls)
-    store.write([stored_call(bodies=call.bodies, messages=call.messages) for call in calls])
+    again = [stored_call(bodies=call.bodies, messages=call.messages) for call in calls]
+    store.prepare(again)
+    store.write(again)
     assert rows(store, "SELECT count(*), (SELECT count(*) FROM messages) FROM segments") == [(20, 20)]
     contents = store._contents
     assert [len(ids._known) for ids in (contents._segments, contents._messages)] == [3, 3]

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from addons.core.call import AttemptRecord, Message, Part
+from addons.core.call import AttemptRecord, Message, Part, StoredCall
 from addons.storage.database import StorageFailure, open_reader
+from addons.storage.prepared import Prepared, prepare
 from addons.storage.reading import read_messages
 from addons.storage.store import Store
 from tests.storage.support import body, full_call, rows, say, stored_call
@@ -73,16 +74,27 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 def test_a_batch_is_stored_as_if_each_call_had_been_written_alone(store: Store, tmp_path: Path, seed: int) -> None:
     """All tables are the same: with histories, bodies, system prompts and ids that calls share, with batches that fail, prepared or not."""
     rng, varied = random.Random(seed), Varied(seed)
-    calls = [call for poison in poisoned() for call in (*varied.calls(90), poison)]
+    bad = poisoned()
+    calls = [call for poison in bad for call in (*varied.calls(90), poison)]
+    one_by_one: list[StoredCall] = []
     with closing(Store(tmp_path / "alone.db")) as alone, pytest.MonkeyPatch.context() as patch:
         patch.setattr("addons.storage.store._now_ms", lambda: 1_800_000_000_000)
         for call in calls:
             alone.write([call])
+        write_alone = store._write_alone
+
+        def noted(call: StoredCall) -> None:
+            one_by_one.append(call)
+            write_alone(call)
+
+        patch.setattr(store, "_write_alone", noted)
         start = 0
         while batch := calls[start : start + rng.choice((1, 5, 40))]:
             for call in batch if rng.random() < 0.7 else ():
                 store.prepare([call])
             store.write(batch)
+            assert not one_by_one or any(call is poison for call in batch for poison in bad)
+            one_by_one.clear()
             start += len(batch)
         assert everything(store) == everything(alone)
 
@@ -162,6 +174,29 @@ def test_a_full_disk_leaves_the_batch_out_whole(store: Store) -> None:
     store._connection.execute("PRAGMA max_page_count = 1000000")
     store.write(calls)
     assert rows(store, "SELECT count(*) FROM calls") == [(5,)]
+
+
+def test_no_call_is_prepared_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when a batch is stored one by one, with others waiting for the lock, nor when it comes again after a failure."""
+    prepared: list[StoredCall] = []
+
+    def noted(call: StoredCall) -> Prepared:
+        prepared.append(call)
+        return prepare(call)
+
+    monkeypatch.setattr("addons.storage.store.prepare", noted)
+    poison = stored_call(columns={"input_tokens": 2**70}, attempts=(AttemptRecord(1, "a", "h"), AttemptRecord(1, "a", "h")))
+    batch = [full_call(), poison, full_call()]
+    store.prepare(batch[:1])
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageFailure):
+            store.write(batch)
+        other.execute("ROLLBACK")
+    store.write(batch)
+    assert rows(store, "SELECT count(*) FROM calls") == [(3,)]
+    assert [id(call) for call in prepared] == list(map(id, batch)) and not store._ready
 
 
 def test_pinning_and_tls_failures(store: Store) -> None:
