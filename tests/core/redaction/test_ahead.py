@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -48,6 +49,22 @@ def test_words_of_the_protocol_are_looked_at_for_shapes_only() -> None:
     for _ in range(2):
         assert ("anthropic-beta", words) in redactor.look_ahead([], [(("anthropic-beta", words),)]).headers
     assert not Redactor().look_ahead([], [(("Via", KEY),)]).headers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0".join(KEY) + "\0",
+        "\ufeff" + "\0".join(KEY) + "\0",
+        "\ufeff[" + json.dumps(f"see \ue000{KEY}").replace("-", "\\u002d") + "]",
+        f'data: {{"a": "{KEY[:9]}"}}\n\ndata: {{"a": "{KEY[9:]}"}}\n\n',
+        f'["{KEY}"]',
+    ],
+)
+def test_a_text_is_known_to_be_clean_as_the_redactor_reads_it(text: str) -> None:
+    """As UTF-16, as JSON, as events: or nothing is known of it."""
+    told = text in Redactor().look_ahead([text, "hello"]).texts
+    assert not (told and Redactor().text(text, "x")[1])
 
 
 @pytest.mark.parametrize("others", [(), (("Accept", "*/*"),), (("X-A", "text here"),)])

@@ -63,3 +63,13 @@ def test_no_call_is_left_out_of_the_look_ahead() -> None:
     for some in (asked[:1], asked):
         look_ahead(some)
         assert all(set(told.texts) <= cleaner._ahead.texts for cleaner, told in some)
+
+
+def test_a_clean_text_does_not_make_a_clean_message() -> None:
+    """What else hangs on its part is looked at, and what no database takes is replaced."""
+    cleaner = Cleaner(Redactor())
+    messages = [Message("user", (Part("text", "hello", {"note": KEY}),)), Message("user", (Part("text", "a\udcffb"),))]
+    look_ahead([(cleaner, subject([], (), messages))])
+    assert {"hello", "a\udcffb"} <= cleaner._ahead.texts
+    (with_data,), (with_surrogate,) = (cleaner.messages([message], "request.messages", "request.body") for message in messages)
+    assert KEY not in str(with_data.parts[0].data) and with_surrogate.parts[0].text == "a?b"

@@ -89,6 +89,22 @@ def test_escapes_are_read_where_the_redactor_reads_them(written: str, before: st
     assert dirty(content, kind) or (not Redactor().body(content, kind, "x")[1] and written.startswith("data"))  # no event, behind blanks
 
 
+@pytest.mark.parametrize("size", [4, 7, 30])
+@pytest.mark.parametrize("written", ['["%s"]', '\ufeff["%s"]', '"%s"', 'data: {"a": "%s"}', "%s"])
+def test_what_events_say_together_is_read_like_any_text(written: str, size: int) -> None:
+    """Whatever it is: where it cannot be read here the stream is not clean."""
+    text = written % KEY
+    content = b"".join(event({"i": 1, "d": {"t": text[at : at + size]}}) for at in range(0, len(text), size))
+    assert Redactor().body(content, SSE, "x")[1] and dirty(content, SSE)
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + KEY, *("abc"[:n] + "\0d" for n in range(4)), "s\0k\0", '["a"]', '"a"', "data: a", ": a"])
+def test_a_text_that_may_be_read_in_another_way_is_refused(text: str) -> None:
+    """Behind a BOM, as UTF-16, as JSON, as a stream."""
+    sweep = Sweep(Known(()))
+    assert not sweep.add_text(0, text.encode()) and sweep.add_text(0, b"a" + b"bcd" + text.encode())
+
+
 def test_a_form_is_one_although_it_begins_like_a_stream() -> None:
     """Its values are percent-encoded."""
     content = ("data: x&note=" + "".join(f"%{ord(character):02x}" for character in KEY)).encode()
@@ -182,3 +198,18 @@ def test_a_history_that_is_broken_is_left_to_the_redactor() -> None:
         sweep.add_bodies({0: Body(broken, JSON, comes_again=True), 1: Body(b'{"a": "b"}', JSON)})
         sweep.run()
         assert sweep.dirty == {0}
+
+
+def test_a_history_with_a_string_without_an_end_is_left_to_the_redactor() -> None:
+    """Though all that stands behind it was seen before, so that it is the last that is looked at."""
+    values = Values([KEY])
+    bodies = BodyScanner(values, Memory(), b"rules")
+    whole = history(10).content
+    for content, told in (
+        (whole, set()),
+        (whole.replace(b'"},{"role":"user","content":"turn 6', b',{"role":"user","content":"turn 6'), {0}),
+    ):
+        sweep = Sweep(values, bodies)
+        sweep.add_bodies({0: Body(content, JSON, comes_again=True)})
+        sweep.run()
+        assert sweep.dirty == told
