@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,14 @@ def begin(pool: ThreadPoolExecutor, turnpike: Turnpike, model: str, *, stream: b
     call = pool.submit(httpx.post, f"{turnpike.base_url}/v1/chat/completions", json=chat(model, stream=stream), timeout=60)
     wait_for(lambda: turnpike.metric("turnpike_calls_running") > before, "the call runs")
     return call
+
+
+def listen(turnpike: Turnpike, model: str, heard: threading.Event) -> None:
+    """To a stream's end; tells when it says its first."""
+    body = chat(model, stream=True)
+    with httpx.stream("POST", f"{turnpike.base_url}/v1/chat/completions", json=body, timeout=60) as answer:
+        for _ in answer.iter_bytes():
+            heard.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -92,8 +101,10 @@ def test_a_call_that_waits_for_another_try_gets_it(fake: FakeProvider, tmp_path:
 @pytest.mark.parametrize("grace_s", [1, 600])
 def test_what_does_not_end_is_cut_and_recorded(grace_s: float, fake: FakeProvider, tmp_path: Path) -> None:
     """When the time is over, or when it is asked a second time: partial, with what was seen."""
+    heard = threading.Event()
     with proxy(fake, tmp_path, grace_s) as turnpike, ThreadPoolExecutor(1) as pool:
-        call = begin(pool, turnpike, ENDLESS, stream=True)
+        call = pool.submit(listen, turnpike, ENDLESS, heard)
+        assert heard.wait(STOP_S)
         ask_to_stop(turnpike)
         assert turnpike.process
         if grace_s > STOP_S:
