@@ -376,32 +376,8 @@ def asking(flow: HTTPFlow) -> Script:
 # Ours alone -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_turn_ends_with_what_it_set_off() -> None:
-    """Outside there is none; each event of the socket has its own."""
-    with taddons.context(loadcore=False) as context:
-        context.options.add_option("tcp_timeout", int, 600, "")
-        turns: list[Turn | None] = []
-
-        def note(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
-            turns.append(Turn.current)
-            yield from ()
-
-        replace_all([REPLACED])
-        proxy = Proxy(context)
-        try:
-            _, writer = await proxy.connect(note)
-            writer.write(b"x")
-            await proxy.layer.until(lambda: len(turns) == 2)
-            assert Turn.current is None
-            assert None not in turns
-            assert turns[0] is not turns[1]
-        finally:
-            await proxy.close()
-            put_back([REPLACED])
-
-
 @pytest.fixture
-async def ours(request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
+async def ours() -> AsyncIterator[Proxy]:
     with taddons.context(loadcore=False) as context:
         context.options.add_option("tcp_timeout", int, 600, "")
         replace_all([REPLACED])
@@ -411,6 +387,22 @@ async def ours(request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
         finally:
             await proxy.close()
             put_back([REPLACED])
+
+
+async def test_a_turn_ends_with_what_it_set_off(ours: Proxy) -> None:
+    """Outside there is none; each event of the socket has its own."""
+    turns: list[Turn | None] = []
+
+    def note(layer: Scripted, event: events.Event) -> Generator[commands.Command, Any, None]:
+        turns.append(Turn.current)
+        yield from ()
+
+    _, writer = await ours.connect(note)
+    writer.write(b"x")
+    await ours.layer.until(lambda: len(turns) == 2)
+    assert Turn.current is None
+    assert None not in turns
+    assert turns[0] is not turns[1]
 
 
 async def test_a_connection_that_can_neither_read_nor_send_is_over(ours: Proxy) -> None:
